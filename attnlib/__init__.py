@@ -1,0 +1,8 @@
+"""attnlib: the attention modules that people plug into vision networks, correct to their papers."""
+
+from attnlib.mechanisms import *  # noqa: F403
+from attnlib.mechanisms import __all__ as _mechanisms
+from attnlib.registry import Info, Paper, available, create, info, register
+
+__version__ = "0.1.0"
+__all__ = ["Info", "Paper", "available", "create", "info", "register", *_mechanisms]
