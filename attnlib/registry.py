@@ -163,3 +163,41 @@ register(
     kind="gate",
     attends="channels",
 )
+register(
+    "eca",
+    mechanisms.EfficientChannelAttention,
+    paper=Paper(
+        "ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks",
+        (
+            "Qilong Wang",
+            "Banggu Wu",
+            "Pengfei Zhu",
+            "Peihua Li",
+            "Wangmeng Zuo",
+            "Qinghua Hu",
+        ),
+        "CVPR 2020",
+        2020,
+        "1910.03151",
+        "https://github.com/BangguWu/ECANet",
+    ),
+    chapter="eca",
+    kind="gate",
+    attends="channels",
+)
+
+register(
+    "sge",
+    mechanisms.SpatialGroupEnhance,
+    paper=Paper(
+        "Spatial Group-wise Enhance: Enhancing Semantic Feature Learning in CNN",
+        ("Yuxuan Li", "Xiang Li", "Jian Yang"),
+        "arXiv 2019; ACCV 2022",
+        2019,
+        "1905.09646",
+        "https://github.com/implus/PytorchInsight",
+    ),
+    chapter="sge",
+    kind="gate",
+    attends="positions",
+)
