@@ -1,0 +1,243 @@
+"""Where each mechanism goes in each network, with which options, and what it then counts.
+
+One table, used three ways: the networks build from it, the tests assert it, the book prints it.
+
+>>> from attnlib.networks import recipe
+>>> row = recipe("eca", "resnet50")
+>>> row.placement, row.parameters
+('branch', 25557112)
+>>> [row.options_for(channels) for channels in (256, 512, 1024, 2048)]
+[{'kernel_size': 3}, {'kernel_size': 5}, {'kernel_size': 5}, {'kernel_size': 7}]
+
+Counts are exact. Parameters are the trainable ones, without BatchNorm's running statistics. MACs
+are the multiply-accumulates of convolutions, linear layers and matrix products for one image of
+224 × 224 (half of what ``torch.utils.flop_counter`` counts). Three traps when comparing them with
+what papers print: some count in units of 2²⁰ ("24.37 M" and "25.56 M" are the same ResNet-50), some
+mean ResNet v1 and some v1.5 (3.86 and 4.09 billion MACs), and some include running statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from attnlib import registry
+
+__all__ = ["PLACEMENTS", "RECIPES", "Plan", "Recipe", "recipe"]
+
+RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+HOSTS = (*RESNETS, "mobilenet_v2")
+
+#: The places that the networks offer.
+PLACEMENTS: Mapping[str, str] = {
+    "branch": "at the end of the residual branch, after its last BatchNorm, before the addition",
+    "inner": "inside the block, after its (first) 3×3 convolution with BatchNorm and activation; "
+    "in MobileNetV2 only in the blocks that expand",
+    "stage": "once after each stage that is followed by a downsampling one, except the stem",
+    "last": "once, after the last stage",
+    "head": "inside a segmentation head",
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One row: a mechanism in a host network, after a source (``"published"``) or as the modules
+    default to (``"paper"``)."""
+
+    mechanism: str | None  #: registry key; ``None`` for the host alone
+    host: str  #: name of the function in ``attnlib.networks``
+    name: str  #: ``"published"`` or ``"paper"``
+    placement: str  #: one of ``PLACEMENTS``; empty for the host alone
+    #: (C, options) in rising order: from C channels on, the module gets these options.
+    steps: tuple[tuple[int, Mapping[str, Any]], ...] = ()
+    #: Suffixes of the module's parameters that the source sets to zero before training.
+    zeros: tuple[str, ...] = ()
+    parameters: int | None = None
+    macs: int | None = None
+    source: str = ""  #: where the configuration or the count was published
+
+    def options_for(self, channels: int) -> dict[str, Any]:
+        """The options of a module that sees ``channels`` channels."""
+        chosen: Mapping[str, Any] = {}
+        for start, options in self.steps:
+            if channels >= start:
+                chosen = options
+        return dict(chosen)
+
+
+class Plan:
+    """A recipe made concrete for one network: says where modules go, and builds them.
+
+    Args:
+        host: name of the host network.
+        attention: registry key, or ``None`` for the host alone.
+        recipe: ``"published"`` or ``"paper"``.
+        placement: overrides the recipe's placement.
+        stages: numbers of the stages that get attention (1 is the first), ``None`` for all.
+        options: keyword arguments of the mechanism, which override the recipe's.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        attention: str | None,
+        *,
+        recipe: str = "published",
+        placement: str | None = None,
+        stages: tuple[int, ...] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.options = dict(options or {})
+        if attention is None and (self.options or placement is not None or stages is not None):
+            given = [*self.options, *(["placement"] if placement else []), *(["stages"] if stages else [])]
+            raise TypeError(f"without attention=... there is no use for {', '.join(given)}")
+        self.row = find(attention, host, recipe)
+        offered = [p for p in PLACEMENTS if p != "head"]
+        if placement is not None and placement not in offered:
+            raise ValueError(f"placement must be one of {', '.join(offered)}, got {placement!r}")
+        self.placement = self.row.placement if placement is None else placement
+        self.stages = stages
+
+    def at(self, placement: str, channels: int, *, stage: int) -> nn.Module | None:
+        """The module for a place of that kind in that stage, or ``None`` where none goes."""
+        if self.placement != placement or (self.stages is not None and stage not in self.stages):
+            return None
+        assert self.row.mechanism is not None
+        options = {**self.row.options_for(channels), **self.options}
+        module = registry.create(self.row.mechanism, channels, **options)
+        for name, parameter in module.named_parameters():
+            if name.endswith(self.row.zeros):
+                nn.init.zeros_(parameter)
+        return module
+
+
+def host_modules(module: nn.Module) -> Iterator[nn.Module]:
+    """Every module of the host, without those inside attention modules, which start themselves."""
+    yield module
+    for name, child in module.named_children():
+        if name != "attention":
+            yield from host_modules(child)
+
+
+class Count(NamedTuple):
+    """What a host with a mechanism counts, and who says so."""
+
+    parameters: int
+    macs: int | None = None
+    source: str = "not published; by this library's closed formula"
+
+
+Steps = tuple[tuple[int, Mapping[str, Any]], ...]
+
+
+def _rows(
+    mechanism: str,
+    placement: str,
+    *,
+    hosts: tuple[str, ...] = RESNETS,
+    source: str,
+    published: Mapping[str, Any] | Steps = (),
+    paper: Mapping[str, Any] | Steps = (),
+    zeros: tuple[str, ...] = (),
+    counts: Mapping[str, Count] | None = None,
+    paper_counts: Mapping[str, Count] | None = None,
+) -> Iterator[Recipe]:
+    """Two rows per host: the published configuration, and the modules' defaults."""
+    for host in hosts:
+        for name, given, known in (
+            ("published", published, counts),
+            # Where both configurations are the same, so are the counts.
+            ("paper", paper, paper_counts if paper != published or paper_counts else counts),
+        ):
+            count = (known or {}).get(host)
+            steps = ((0, given),) if isinstance(given, Mapping) and given else given or ()
+            yield Recipe(
+                mechanism,
+                host,
+                name,
+                placement,
+                tuple(steps),
+                zeros if name == "published" else (),
+                count.parameters if count else None,
+                count.macs if count else None,
+                f"{source} {count.source}." if count else source,
+            )
+
+
+def _hosts() -> Iterator[Recipe]:
+    """The networks alone: parameters, MACs in the v1.5 form."""
+    for host, parameters, macs in (
+        ("resnet18", 11_689_512, 1_814_073_344),
+        ("resnet34", 21_797_672, 3_663_761_408),
+        ("resnet50", 25_557_032, 4_089_184_256),
+        ("resnet101", 44_549_160, 7_801_405_440),
+        ("resnet152", 60_192_808, 11_513_626_624),
+        ("mobilenet_v2", 3_504_872, 300_774_272),
+    ):
+        for name in ("published", "paper"):
+            yield Recipe(None, host, name, "", parameters=parameters, macs=macs)
+
+
+#: MACs of the bottleneck ResNets in the v1 form, whose stride sits in the first 1×1 convolution:
+#: the "3.86 GFLOPs" of the SE and CBAM papers.
+MACS_V1: Mapping[str, int] = {
+    "resnet50": 3_857_973_248,
+    "resnet101": 7_570_194_432,
+    "resnet152": 11_282_415_616,
+}
+
+_CPCV = "pytorchcv's README"
+
+RECIPES: tuple[Recipe, ...] = (
+    *_hosts(),
+    *_rows(
+        "se",
+        "branch",
+        source="Paper §3 (Standard SE) and table 10: 28.1 M, without biases.",
+        counts={
+            "resnet18": Count(11_776_552, 1_814_160_384),
+            "resnet50": Count(28_071_976, 4_091_699_200, "Paper, table 10: 28.1 M"),
+        },
+    ),
+    *_rows(
+        "se",
+        "inner",
+        hosts=("mobilenet_v2",),
+        source="README of houqb/CoordAttention.",
+        published={"reduction": 24, "bias": True},
+        counts={"mobilenet_v2": Count(3_888_208, None, "Prints 3.89 M")},
+    ),
+    *_rows(
+        "eca",
+        "branch",
+        source="README of BangguWu/ECANet, which prints units of 2²⁰; kernels set by hand per stage.",
+    ),
+)
+
+
+def recipe(mechanism: str | None, host: str, name: str = "published") -> Recipe:
+    """The row for a mechanism in a host.
+
+    Args:
+        mechanism: a registry key, or ``None`` for the host alone.
+        host: ``"resnet18"`` … ``"resnet152"``, ``"mobilenet_v2"``, ...
+        name: ``"published"`` or ``"paper"``.
+
+    Raises:
+        ValueError: if there is no such row; the message says what there is.
+    """
+    if name not in ("published", "paper"):
+        raise ValueError(f"recipe must be 'published' or 'paper', got {name!r}")
+    if mechanism is not None:
+        registry.info(mechanism)  # an unknown key is named with its nearest neighbours
+    for row in RECIPES:
+        if (row.mechanism, row.host, row.name) == (mechanism, host, name):
+            return row
+    hosts = sorted({row.host for row in RECIPES if row.mechanism == mechanism})
+    raise ValueError(f"no recipe for {mechanism!r} in {host!r}; there is one for {', '.join(hosts)}")
+
+
+find = recipe  # inside Plan, where `recipe` names an argument
