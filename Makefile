@@ -1,0 +1,54 @@
+# The book in two commands: `make book` builds it, `make test` tests everything in it.
+# A fresh clone needs Python 3.11 and make; the environment is made on first use (VENV=... to use another).
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+
+# Some virtual machines advertise AMX and do not provide it: a bfloat16 matmul then kills Python.
+export ONEDNN_MAX_CPU_ISA ?= AVX512_CORE_BF16
+export PYTHONPATH := book/_ext$(if $(PYTHONPATH),:$(PYTHONPATH))
+
+.PHONY: book test notebooks notebooks-all serve lint clean help
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make book           build both editions into _build/html"
+	@echo "make test           build the book, then run every check and test"
+	@echo "make notebooks      execute the chapters whose code changed (notebooks-all: every one)"
+	@echo "make serve          show the built book on http://localhost:$(PORT)/"
+	@echo "make lint           style, types"
+	@echo "make clean          remove everything that was built"
+
+# The environment is up to date when this file is newer than what it was made from.
+$(VENV)/.attnbook: requirements.txt requirements-peers.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-peers.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+book: $(VENV)/.attnbook
+	$(BIN)/python -m attnbook.build
+
+notebooks: $(VENV)/.attnbook
+	$(BIN)/python -m attnbook.execute
+
+notebooks-all: $(VENV)/.attnbook
+	$(BIN)/python -m attnbook.execute --all
+
+serve: $(VENV)/.attnbook
+	test -d _build/html || $(MAKE) book
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+lint: $(VENV)/.attnbook
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: $(VENV)/.attnbook
+	$(BIN)/python -m attnbook.testrun
+
+clean:
+	rm -rf _build build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -1,0 +1,157 @@
+"""What the templates of the site need beside what the theme gives them.
+
+The pages use a layout of their own (``book/_templates/layout.html``) with one style sheet and one
+script, instead of the theme's Bootstrap, Font Awesome and half a dozen scripts. This module gives
+that layout the contents of the book as plain data and puts the few words that Sphinx, MyST-NB and
+the theme write into the page itself into the language of the edition.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.addnodes import toctree as TocTree
+from sphinx.application import Sphinx
+
+BOOK = Path(__file__).resolve().parents[2]
+
+#: Assets of the theme and of the default extensions. The layout replaces all of them.
+REPLACED = re.compile(
+    r"^(_static/)?("
+    r"styles/|scripts/|pygments\.css|basic\.css|mystnb|togglebutton|copybutton|clipboard|thebe|"
+    r"sphinx-thebe|sphinx-design|design-tabs|doctools|documentation_options|sphinx_highlight|"
+    r"searchtools|language_data|translations\.js|comments|design-style"
+    r")"
+)
+
+#: Words that tools write into the page in English in either edition.
+WORDS_ZH = {
+    'title="Link to this heading"': 'title="本节链接"',
+    'title="Permalink to this heading"': 'title="本节链接"',
+    'title="Link to this image"': 'title="本图链接"',
+    'title="Link to this table"': 'title="本表链接"',
+    'title="Link to this code"': 'title="这段代码的链接"',
+    'title="Link to this equation"': 'title="本式链接"',
+    'title="Permalink to this equation"': 'title="本式链接"',
+    'title="Link to this definition"': 'title="本条定义的链接"',
+    'title="Link to this term"': 'title="本条术语的链接"',
+    'title="Permalink to this definition"': 'title="本条定义的链接"',
+}
+#: The folded cells of MyST-NB: what is folded, and what its line says.
+FOLDED = {
+    "en": {"source": "Code of this figure", "content": "Code of the solution", "output": "Output"},
+    "zh": {"source": "本图的代码", "content": "解答的代码", "output": "输出"},
+}
+
+
+def edition(language: str | None) -> str:
+    """``"en"`` or ``"zh"`` for Sphinx's language."""
+    return "zh" if (language or "en").startswith("zh") else "en"
+
+
+@cache
+def _digest(name: str) -> str:
+    return hashlib.sha1((BOOK / "_static" / name).read_bytes()).hexdigest()[:8]
+
+
+def contents(app: Sphinx) -> list[dict[str, Any]]:
+    """The parts of the book: caption and pages, in the order of ``_toc.yml``."""
+    env = app.env
+    root = app.config.root_doc
+    meta = chapters()
+    parts = []
+    for tree in env.tocs[root].findall(TocTree):
+        pages = []
+        for title, name in tree["entries"]:
+            if name not in env.titles:
+                continue
+            stem = name.rpartition("/")[2]
+            year = meta.get(stem, {}).get("year") if name.startswith("notebooks/") else None
+            pages.append(
+                {"name": name, "title": title or env.titles[name].astext(), "year": year}
+            )
+        parts.append({"caption": tree.get("caption") or "", "pages": pages})
+    return parts
+
+
+@cache
+def chapters() -> dict[str, dict[str, Any]]:
+    """What the recorded catalogue knows of each chapter's paper, by stem."""
+    path = BOOK / "catalogue.json"
+    if not path.is_file():
+        return {}
+    rows = json.loads(path.read_text(encoding="utf-8"))["chapters"]
+    return {row["chapter"]: row for row in rows}
+
+
+def sections(app: Sphinx, name: str) -> list[dict[str, Any]]:
+    """The sections of a page: id, title and depth (1 or 2), its own title left out."""
+    toc = app.env.tocs.get(name)
+    if toc is None:
+        return []
+    found: list[dict[str, Any]] = []
+
+    def walk(node: nodes.Node, depth: int) -> None:
+        for item in node.children:
+            if not isinstance(item, nodes.list_item):
+                continue
+            reference = next(item.findall(nodes.reference), None)
+            anchor = (reference.get("anchorname") or "") if reference is not None else ""
+            if depth in (1, 2) and anchor:
+                found.append({"id": anchor.lstrip("#"), "title": _inline(reference), "depth": depth})
+            for child in item.children:
+                if isinstance(child, nodes.bullet_list):
+                    walk(child, depth + 1)
+
+    walk(toc, 0)
+    return found
+
+
+def _inline(node: nodes.Element) -> str:
+    """The text of a title; mathematics as its source without dollars."""
+    return node.astext()
+
+
+def mend(body: str, language: str) -> str:
+    """The page's own HTML with the words of the tools in the page's language."""
+    fold = FOLDED[language]
+    for kind, words in fold.items():
+        body = body.replace(f"Show code cell {kind}s", words).replace(f"Show code cell {kind}", words)
+        body = body.replace(f"Hide code cell {kind}s", words).replace(f"Hide code cell {kind}", words)
+    # The summary's own words name it; a label that repeats "hidden content" would hide them.
+    body = body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+    if language == "zh":
+        for english, chinese in WORDS_ZH.items():
+            body = body.replace(english, chinese)
+    return body
+
+
+def _page_context(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.Node
+) -> None:
+    language = edition(app.config.language)
+    context["edition"] = language
+    context["contents"] = contents(app)
+    context["sections"] = sections(app, pagename)
+    context["digest"] = _digest
+    context["is_chapter"] = pagename.startswith("notebooks/")
+    context["css_files"] = [f for f in context.get("css_files", []) if not _replaced(f)]
+    context["script_files"] = [f for f in context.get("script_files", []) if not _replaced(f)]
+    if context.get("body"):
+        context["body"] = mend(context["body"], language)
+
+
+def _replaced(asset: Any) -> bool:
+    return bool(REPLACED.match(str(getattr(asset, "filename", None) or asset)))
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    # After everything that adds assets or builds context.
+    app.connect("html-page-context", _page_context, priority=900)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
