@@ -13,10 +13,10 @@ __version__ = "0.1.0"
 
 def setup(app: Any) -> dict[str, Any]:
     # Imported here, so that the commands do not need Sphinx's modules to be loaded.
-    from attnbook import anchors, editions, mathematics
+    from attnbook import anchors, editions, head, look, mathematics, page
 
     app.add_config_value("attnbook_site_branch", "gh-pages", "html")
     app.add_config_value("attnbook_both_editions", False, "html")
-    for module in (editions, anchors, mathematics):
+    for module in (editions, anchors, mathematics, page, head, look):
         module.setup(app)
     return {"version": __version__, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -39,7 +40,8 @@ def build_editions(root: Path, site: Path) -> bool:
 
 def search_index(root: Path, site: Path, addresses: Addresses) -> None:
     """The index that readers search (its own module: it is the only step with a program of its own)."""
-    importlib.import_module("attnbook.search").run(root, site)
+    if importlib.util.find_spec("attnbook.search"):
+        importlib.import_module("attnbook.search").run(root, site)
 
 
 #: What happens after both editions stand: name, and a function of repository, site and addresses.

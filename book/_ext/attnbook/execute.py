@@ -23,6 +23,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 from attnbook import notebooks
+from attnbook.versions import git, head
 
 CELL_TIMEOUT = 120  # seconds
 ENVIRONMENT = {
@@ -112,20 +113,9 @@ def provenance(root: Path) -> dict[str, Any]:
     )
     record: dict[str, Any] = json.loads(answer.stdout)
     record["date"] = time.strftime("%Y-%m-%d", time.gmtime())
-    record["commit"] = _git(root, "rev-parse", "--short=12", "HEAD")
-    record["library_changed_since"] = bool(_git(root, "status", "--porcelain", "attnlib"))
+    record["commit"] = head(root).short
+    record["library_changed_since"] = bool(git(root, "status", "--porcelain", "attnlib"))
     return record
-
-
-def _git(root: Path, *arguments: str) -> str:
-    """git's answer, empty outside a repository."""
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return answer.stdout.strip()
 
 
 def update(root: Path, stem: str, *, always: bool = False) -> str | None:
