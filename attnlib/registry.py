@@ -164,6 +164,21 @@ register(
     attends="channels",
 )
 register(
+    "cbam",
+    mechanisms.CBAM,
+    paper=Paper(
+        "CBAM: Convolutional Block Attention Module",
+        ("Sanghyun Woo", "Jongchan Park", "Joon-Young Lee", "In So Kweon"),
+        "ECCV 2018",
+        2018,
+        "1807.06521",
+        "https://github.com/Jongchan/attention-module",
+    ),
+    chapter="cbam",
+    kind="gate",
+    attends="channels and positions",
+)
+register(
     "eca",
     mechanisms.EfficientChannelAttention,
     paper=Paper(
@@ -200,4 +215,44 @@ register(
     chapter="sge",
     kind="gate",
     attends="positions",
+)
+
+_POLARIZED = Paper(
+    "Polarized Self-Attention: Towards High-quality Pixel-wise Regression",
+    ("Huajun Liu", "Fuqiang Liu", "Xinyi Fan", "Dong Huang"),
+    "arXiv 2021; Neurocomputing 2022",
+    2021,
+    "2107.00782",
+    "https://github.com/DeLightCMU/PSA",
+)
+register(
+    "psa_parallel",
+    mechanisms.ParallelPolarizedSelfAttention,
+    paper=_POLARIZED,
+    chapter="polarized",
+    kind="gate",
+    attends="channels and positions",
+)
+register(
+    "psa_sequential",
+    mechanisms.SequentialPolarizedSelfAttention,
+    paper=_POLARIZED,
+    chapter="polarized",
+    kind="gate",
+    attends="channels and positions",
+)
+register(
+    "coordinate",
+    mechanisms.CoordinateAttention,
+    paper=Paper(
+        "Coordinate Attention for Efficient Mobile Network Design",
+        ("Qibin Hou", "Daquan Zhou", "Jiashi Feng"),
+        "CVPR 2021",
+        2021,
+        "2103.02907",
+        "https://github.com/houqb/CoordAttention",
+    ),
+    chapter="coordinate",
+    kind="gate",
+    attends="channels and positions",
 )
