@@ -19,6 +19,7 @@ forgets the sigmoid of eq. 9. The authors' networks set k by hand, stage by stag
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +72,7 @@ class EfficientChannelAttention(nn.Module):
         gamma: float = 2,
         b: float = 1,
         bias: bool = False,
-        padding_mode: str = "zeros",
+        padding_mode: Literal["zeros", "circular"] = "zeros",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
