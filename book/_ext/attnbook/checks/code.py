@@ -1,0 +1,89 @@
+"""Code stands once for both languages; what it printed is stored, is clean and belongs to the source."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from attnbook import notebooks
+from attnbook.checks import Cell, Page, Problem
+from attnbook.execute import outdated
+
+#: Han characters, and the punctuation and full-width forms of Chinese text.
+HAN = re.compile(r"[\u3000-\u303f\u3400-\u4dbf\u4e00-\u9fff\uff00-\uffef]")
+MACHINE_PATH = re.compile(
+    r"(?<![\w.~/-])/(?:home|root|Users|tmp|var|opt|mnt|work|workspace|usr|private)/[\w.-]+|[A-Z]:\\\w+"
+)
+
+
+def no_han_in_code(page: Page) -> Iterator[Problem]:
+    for cell in page.code():
+        if match := HAN.search(cell.source):
+            yield page.problem(cell, f"code holds no Chinese, but here is {match[0]!r}")
+
+
+def source_equals_pair(page: Page) -> Iterator[Problem]:
+    """The ``.md`` and the executed ``.ipynb`` agree, cell for cell."""
+    if not page.is_chapter:
+        return
+    if page.pair is None:
+        yield page.problem(None, "has no executed notebook; run `make notebooks`")
+        return
+    source = notebooks.read_source(page.root / page.file)
+    ours, theirs = notebooks.signature(source), notebooks.signature(page.pair)
+    for cell, (mine, stored) in zip(page.cells, zip(ours, theirs, strict=False), strict=False):
+        if mine != stored:
+            yield page.problem(cell, "differs from the executed notebook; run `make notebooks`")
+            return
+    if len(ours) != len(theirs):
+        yield page.problem(
+            None, f"has {len(ours)} cells, its executed notebook {len(theirs)}; run `make notebooks`"
+        )
+    elif outdated(source, page.pair):
+        yield page.problem(None, "metadata differ from the executed notebook; run `make notebooks`")
+
+
+def executed(page: Page) -> Iterator[tuple[Cell, dict]]:  # type: ignore[type-arg]
+    """Code cells with what they stored, where source and pair agree in number."""
+    if page.pair is None:
+        return
+    stored = [cell for cell in page.pair.cells if cell.cell_type == "code"]
+    if len(stored) == len(page.code()):
+        yield from zip(page.code(), stored, strict=True)
+
+
+def outputs_are_clean(page: Page) -> Iterator[Problem]:
+    for cell, stored in executed(page):
+        if stored.get("execution_count") is None:
+            yield page.problem(cell, "was never executed; run `make notebooks`")
+        for output in stored["outputs"]:
+            text = json.dumps(
+                {k: v for k, v in output.get("data", {}).items() if not k.startswith("image/png")}
+                or output,
+                ensure_ascii=False,
+            )
+            if output["output_type"] == "error" and "raises-exception" not in cell.tags:
+                yield page.problem(cell, f"ended in an error: {output['ename']}: {output['evalue']}")
+            if output.get("name") == "stderr":
+                yield page.problem(cell, f"wrote to stderr: {output['text'].strip()[:120]!r}")
+            if match := MACHINE_PATH.search(text):
+                yield page.problem(cell, f"shows a path of the machine it ran on: {match[0]!r}")
+            if match := HAN.search(text):
+                yield page.problem(cell, f"output holds no Chinese, but here is {match[0]!r}")
+
+
+def install_cell_first(page: Page) -> Iterator[Problem]:
+    """The first code cell installs attnlib, the same in every chapter, from this book's own address."""
+    if not page.is_chapter:
+        return
+    code = page.code()
+    if not code:
+        yield page.problem(None, "has no code cell")
+    elif code[0].source != page.addresses.install_cell:
+        yield page.problem(
+            code[0], f"the first code cell must be the install cell:\n{page.addresses.install_cell}"
+        )
+
+
+CHECKS = [no_han_in_code, source_equals_pair, outputs_are_clean, install_cell_first]
