@@ -179,6 +179,21 @@ register(
     attends="channels and positions",
 )
 register(
+    "bam",
+    mechanisms.BAM,
+    paper=Paper(
+        "BAM: Bottleneck Attention Module",
+        ("Jongchan Park", "Sanghyun Woo", "Joon-Young Lee", "In So Kweon"),
+        "BMVC 2018",
+        2018,
+        "1807.06514",
+        "https://github.com/Jongchan/attention-module",
+    ),
+    chapter="bam",
+    kind="gate",
+    attends="channels and positions",
+)
+register(
     "eca",
     mechanisms.EfficientChannelAttention,
     paper=Paper(
@@ -255,4 +270,107 @@ register(
     chapter="coordinate",
     kind="gate",
     attends="channels and positions",
+)
+
+register(
+    "gam",
+    mechanisms.GlobalAttention,
+    paper=Paper(
+        "Global Attention Mechanism: Retain Information to Enhance Channel-Spatial Interactions",
+        ("Yichao Liu", "Zongru Shao", "Nico Hoffmann"),
+        "arXiv 2021",
+        2021,
+        "2112.05561",
+        None,
+    ),
+    chapter="gam",
+    kind="gate",
+    attends="channels and positions",
+)
+_DANET = Paper(
+    "Dual Attention Network for Scene Segmentation",
+    ("Jun Fu", "Jing Liu", "Haijie Tian", "Yong Li", "Yongjun Bao", "Zhiwei Fang", "Hanqing Lu"),
+    "CVPR 2019",
+    2019,
+    "1809.02983",
+    "https://github.com/junfu1115/DANet",
+)
+register(
+    "position",
+    mechanisms.PositionAttention,
+    paper=_DANET,
+    chapter="danet",
+    kind="mixture",
+    attends="positions",
+)
+register(
+    "channel",
+    mechanisms.ChannelAttention,
+    paper=_DANET,
+    chapter="danet",
+    kind="mixture",
+    attends="channels",
+)
+register(
+    "danet",
+    mechanisms.DualAttention,
+    paper=_DANET,
+    chapter="danet",
+    kind="mixture",
+    attends="channels and positions",
+)
+_CCNET = Paper(
+    "CCNet: Criss-Cross Attention for Semantic Segmentation",
+    (
+        "Zilong Huang",
+        "Xinggang Wang",
+        "Lichao Huang",
+        "Chang Huang",
+        "Yunchao Wei",
+        "Wenyu Liu",
+    ),
+    "ICCV 2019; TPAMI 2023",
+    2019,
+    "1811.11721",
+    "https://github.com/speedinghzl/CCNet",
+)
+register(
+    "criss_cross",
+    mechanisms.CrissCrossAttention,
+    paper=_CCNET,
+    chapter="ccnet",
+    kind="mixture",
+    attends="positions",
+)
+register(
+    "ccnet",
+    mechanisms.RecurrentCrissCrossAttention,
+    paper=_CCNET,
+    chapter="ccnet",
+    kind="mixture",
+    attends="positions",
+)
+register(
+    "multihead",
+    mechanisms.MultiHeadAttention,
+    paper=Paper(
+        "Attention Is All You Need",
+        (
+            "Ashish Vaswani",
+            "Noam Shazeer",
+            "Niki Parmar",
+            "Jakob Uszkoreit",
+            "Llion Jones",
+            "Aidan N. Gomez",
+            "Łukasz Kaiser",
+            "Illia Polosukhin",
+        ),
+        "NeurIPS 2017",
+        2017,
+        "1706.03762",
+        None,
+    ),
+    chapter="multihead",
+    kind="mixture",
+    attends="positions",
 )

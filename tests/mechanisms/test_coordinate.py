@@ -15,7 +15,7 @@ class TestCoordinate(MechanismContract):
     no_gradient = {"reduce.bias": "batch normalisation takes off whatever a bias before it adds"}
 
     def reference(self, module, x):
-        B, C, H, W = x.shape
+        B, _, H, W = x.shape
         weight = module.reduce.weight[:, :, 0]  # (m, C)
         norm = module.norm
         y = torch.empty_like(x)
