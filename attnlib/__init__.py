@@ -2,7 +2,20 @@
 
 from attnlib.mechanisms import *  # noqa: F403
 from attnlib.mechanisms import __all__ as _mechanisms
+from attnlib.networks.insert import insert, inserted, new_parameters, remove
 from attnlib.registry import Info, Paper, available, create, info, register
 
 __version__ = "0.1.0"
-__all__ = ["Info", "Paper", "available", "create", "info", "register", *_mechanisms]
+__all__ = [
+    "Info",
+    "Paper",
+    "available",
+    "create",
+    "info",
+    "insert",
+    "inserted",
+    "new_parameters",
+    "register",
+    "remove",
+    *_mechanisms,
+]

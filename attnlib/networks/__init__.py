@@ -1,5 +1,13 @@
 """Host networks with attention at the place each paper chose, and plugging it into any other."""
 
+from attnlib.networks.insert import (
+    IdentityStart,
+    Insertion,
+    insert,
+    inserted,
+    new_parameters,
+    remove,
+)
 from attnlib.networks.mobilenet_v2 import MobileNetV2, mobilenet_v2
 from attnlib.networks.recipes import PLACEMENTS, RECIPES, Recipe, recipe
 from attnlib.networks.resnet import ResNet, resnet18, resnet34, resnet50, resnet101, resnet152
@@ -7,11 +15,17 @@ from attnlib.networks.resnet import ResNet, resnet18, resnet34, resnet50, resnet
 __all__ = [
     "PLACEMENTS",
     "RECIPES",
+    "IdentityStart",
+    "Insertion",
     "MobileNetV2",
     "Recipe",
     "ResNet",
+    "insert",
+    "inserted",
     "mobilenet_v2",
+    "new_parameters",
     "recipe",
+    "remove",
     "resnet18",
     "resnet34",
     "resnet50",

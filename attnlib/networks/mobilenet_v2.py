@@ -90,7 +90,7 @@ class MobileNetV2(nn.Module):
         placement: overrides the recipe's placement: ``"branch"``, ``"inner"``, ``"stage"`` or
             ``"last"``.
         stages: which of the stages 1 to 7 get attention; ``None`` for all that the placement has.
-        dropout: probability before the classifier.
+        classifier_dropout: probability before the classifier.
         options: options of the mechanism, which override the recipe's.
 
     Shape:
@@ -106,7 +106,7 @@ class MobileNetV2(nn.Module):
         recipe: str = "published",
         placement: str | None = None,
         stages: Sequence[int] | None = None,
-        dropout: float = 0.2,
+        classifier_dropout: float = 0.2,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ class MobileNetV2(nn.Module):
         #: Keyed by the number of the block in ``features`` that it follows.
         self.attention = nn.ModuleDict(attention_after)
         self.classifier = (
-            nn.Sequential(nn.Dropout(dropout), nn.Linear(1280, num_classes))
+            nn.Sequential(nn.Dropout(classifier_dropout), nn.Linear(1280, num_classes))
             if num_classes
             else nn.Identity()
         )

@@ -53,8 +53,6 @@ class Recipe:
     placement: str  #: one of ``PLACEMENTS``; empty for the host alone
     #: (C, options) in rising order: from C channels on, the module gets these options.
     steps: tuple[tuple[int, Mapping[str, Any]], ...] = ()
-    #: Suffixes of the module's parameters that the source sets to zero before training.
-    zeros: tuple[str, ...] = ()
     parameters: int | None = None
     macs: int | None = None
     source: str = ""  #: where the configuration or the count was published
@@ -92,8 +90,13 @@ class Plan:
     ) -> None:
         self.options = dict(options or {})
         if attention is None and (self.options or placement is not None or stages is not None):
-            given = [*self.options, *(["placement"] if placement else []), *(["stages"] if stages else [])]
-            raise TypeError(f"without attention=... there is no use for {', '.join(given)}")
+            given = [
+                *self.options,
+                "placement" * (placement is not None),
+                "stages" * (stages is not None),
+            ]
+            names = ", ".join(filter(None, given))
+            raise TypeError(f"without attention=... there is no use for {names}")
         self.row = find(attention, host, recipe)
         offered = [p for p in PLACEMENTS if p != "head"]
         if placement is not None and placement not in offered:
@@ -107,11 +110,7 @@ class Plan:
             return None
         assert self.row.mechanism is not None
         options = {**self.row.options_for(channels), **self.options}
-        module = registry.create(self.row.mechanism, channels, **options)
-        for name, parameter in module.named_parameters():
-            if name.endswith(self.row.zeros):
-                nn.init.zeros_(parameter)
-        return module
+        return registry.create(self.row.mechanism, channels, **options)
 
 
 def host_modules(module: nn.Module) -> Iterator[nn.Module]:
@@ -133,6 +132,13 @@ class Count(NamedTuple):
 Steps = tuple[tuple[int, Mapping[str, Any]], ...]
 
 
+def _steps(given: Mapping[str, Any] | Steps) -> Steps:
+    """The same options for any number of channels are a single step from 0 on."""
+    if isinstance(given, Mapping):
+        return ((0, given),)
+    return given
+
+
 def _rows(
     mechanism: str,
     placement: str,
@@ -141,7 +147,6 @@ def _rows(
     source: str,
     published: Mapping[str, Any] | Steps = (),
     paper: Mapping[str, Any] | Steps = (),
-    zeros: tuple[str, ...] = (),
     counts: Mapping[str, Count] | None = None,
     paper_counts: Mapping[str, Count] | None = None,
 ) -> Iterator[Recipe]:
@@ -153,18 +158,25 @@ def _rows(
             ("paper", paper, paper_counts if paper != published or paper_counts else counts),
         ):
             count = (known or {}).get(host)
-            steps = ((0, given),) if isinstance(given, Mapping) and given else given or ()
             yield Recipe(
                 mechanism,
                 host,
                 name,
                 placement,
-                tuple(steps),
-                zeros if name == "published" else (),
+                _steps(given),
                 count.parameters if count else None,
                 count.macs if count else None,
                 f"{source} {count.source}." if count else source,
             )
+
+
+def _eca(*kernels: int, first: int) -> Steps:
+    """One kernel per stage, whose channels double from ``first``."""
+    return tuple((first * 2**i, {"kernel_size": k}) for i, k in enumerate(kernels))
+
+
+#: The form that BAM's authors released, whose branches are multiplied.
+BAM_AUTHORS: Mapping[str, Any] = {}
 
 
 def _hosts() -> Iterator[Recipe]:
@@ -189,32 +201,228 @@ MACS_V1: Mapping[str, int] = {
     "resnet152": 11_282_415_616,
 }
 
-_CPCV = "pytorchcv's README"
-
 RECIPES: tuple[Recipe, ...] = (
     *_hosts(),
+    # --- at the end of every residual branch ---
     *_rows(
         "se",
         "branch",
-        source="Paper §3 (Standard SE) and table 10: 28.1 M, without biases.",
+        source="Paper, fig. 3 and table 10: no biases.",
         counts={
-            "resnet18": Count(11_776_552, 1_814_160_384),
-            "resnet50": Count(28_071_976, 4_091_699_200, "Paper, table 10: 28.1 M"),
+            "resnet18": Count(11_776_552),
+            "resnet34": Count(21_954_856),
+            "resnet50": Count(28_071_976, 4_091_699_200, "Printed: 28.1 M"),
+            "resnet101": Count(49_292_328),
+            "resnet152": Count(66_770_984),
         },
     ),
     *_rows(
-        "se",
-        "inner",
-        hosts=("mobilenet_v2",),
-        source="README of houqb/CoordAttention.",
-        published={"reduction": 24, "bias": True},
-        counts={"mobilenet_v2": Count(3_888_208, None, "Prints 3.89 M")},
+        "cbam",
+        "branch",
+        source="Authors' code, Jongchan/attention-module: the gate's BatchNorm starts at 0.",
+        published={"zero_init": True},
+        counts={
+            "resnet18": Count(11_779_392),
+            "resnet34": Count(21_960_468),
+            "resnet50": Count(28_089_624, 4_095_573_110, "Printed: 28.09 M"),
+            "resnet101": Count(49_330_172, None, "Printed: 49.33 M"),
+        },
+        paper_counts={"resnet50": Count(28_089_624, 4_095_573_110)},
     ),
     *_rows(
         "eca",
         "branch",
-        source="README of BangguWu/ECANet, which prints units of 2²⁰; kernels set by hand per stage.",
+        hosts=("resnet18",),
+        source="README of BangguWu/ECANet: kernels 3, 5, 7, 7 set by hand.",
+        published=_eca(3, 5, 7, 7, first=64),
+        counts={"resnet18": Count(11_689_556, None, "Printed: 11.148 (in units of 2²⁰)")},
     ),
+    *_rows(
+        "eca",
+        "branch",
+        hosts=("resnet34",),
+        source="README of BangguWu/ECANet: kernels 3, 3, 5, 7 set by hand.",
+        published=_eca(3, 3, 5, 7, first=64),
+        counts={"resnet34": Count(21_797_744, None, "Printed: 20.788 (in units of 2²⁰)")},
+    ),
+    *_rows(
+        "eca",
+        "branch",
+        hosts=("resnet50",),
+        source="README of BangguWu/ECANet: kernels 3, 5, 5, 7 set by hand.",
+        published=_eca(3, 5, 5, 7, first=256),
+        counts={
+            "resnet50": Count(25_557_112, 4_089_270_528, "Printed: 24.37 (in units of 2²⁰)"),
+        },
+        paper_counts={"resnet50": Count(25_557_118)},
+    ),
+    *_rows(
+        "eca",
+        "branch",
+        hosts=("resnet101", "resnet152"),
+        source="README of BangguWu/ECANet: kernels 3, 3, 5, 7 set by hand.",
+        published=_eca(3, 3, 5, 7, first=256),
+        counts={
+            "resnet101": Count(44_549_317, None, "Printed: 42.486 (in units of 2²⁰)"),
+            "resnet152": Count(60_193_042, None, "Printed: 57.405 (in units of 2²⁰)"),
+        },
+    ),
+    *_rows(
+        "shuffle",
+        "branch",
+        hosts=("resnet18", "resnet34"),
+        source="The paper has no basic blocks; 64 groups do not divide the first stage's channels.",
+        published=((64, {"groups": 32}), (128, {"groups": 64})),
+        paper=((64, {"groups": 32}), (128, {})),
+    ),
+    *_rows(
+        "shuffle",
+        "branch",
+        hosts=("resnet50", "resnet101", "resnet152"),
+        source="README of wofmanaf/SA-Net.",
+        counts={
+            "resnet50": Count(25_557_740, None, "Printed: 25.56 M"),
+            "resnet101": Count(44_550_684, None, "Printed: 44.55 M"),
+        },
+    ),
+    *_rows(
+        "sge",
+        "branch",
+        source="README of implus/PytorchInsight.",
+        counts={
+            "resnet18": Count(11_690_536),
+            "resnet50": Count(25_559_080, None, "Printed: 25.56 M"),
+            "resnet101": Count(44_553_384, None, "Printed: 44.55 M"),
+        },
+    ),
+    *_rows(
+        "coordinate",
+        "branch",
+        source="An author, houqb/CoordAttention issue 27: after the last 1×1 convolution, as SE.",
+    ),
+    *_rows(
+        "gam",
+        "branch",
+        source="No authors' code found. The paper groups the convolutions in ResNet-50.",
+        counts={"resnet18": Count(16_049_672), "resnet50": Count(151_368_424)},
+    ),
+    # --- after the 3×3 convolution of every block ---
+    *_rows(
+        "psa_parallel",
+        "inner",
+        source="Placement: paper. Options: authors' code, DeLightCMU/PSA, which uses HRNet.",
+        published={"spatial_softmax": "product", "channel_out": "linear"},
+        counts={"resnet50": Count(28_075_752)},
+    ),
+    *_rows(
+        "psa_sequential",
+        "inner",
+        source="Placement: paper. Options: authors' code, DeLightCMU/PSA, which uses HRNet.",
+        published={"spatial_softmax": "value", "channel_out": "bottleneck"},
+    ),
+    # --- after stages 1, 2, 3 ---
+    *_rows(
+        "bam",
+        "stage",
+        source="Authors' code, Jongchan/attention-module: branches multiplied.",
+        published=BAM_AUTHORS,
+        counts={
+            "resnet50": Count(25_915_099, 4_171_331_328, "Printed: 25.92 M"),
+            "resnet101": Count(44_907_227, None, "Printed: 44.91 M"),
+        },
+    ),
+    # --- mixtures: published in segmentation heads; in a classifier once, on the last map ---
+    *(
+        row
+        for key in ("position", "channel", "danet", "criss_cross", "ccnet", "multihead")
+        for row in _rows(
+            key,
+            "last",
+            hosts=HOSTS,
+            source="Not published with a classifier; on the smallest map, where N² is small.",
+        )
+    ),
+    # --- MobileNetV2 ---
+    *_rows(
+        "se",
+        "inner",
+        hosts=("mobilenet_v2",),
+        source="README of houqb/CoordAttention: r = 24.",
+        published={"reduction": 24, "bias": True},
+        counts={"mobilenet_v2": Count(3_888_208, None, "Printed: 3.89 M")},
+    ),
+    *_rows(
+        "coordinate",
+        "inner",
+        hosts=("mobilenet_v2",),
+        source="README of houqb/CoordAttention.",
+        counts={"mobilenet_v2": Count(3_950_648, 306_666_368, "Printed: 3.95 M, 310 M MACs")},
+    ),
+    *_rows(
+        "eca",
+        "branch",
+        hosts=("mobilenet_v2",),
+        source="README of BangguWu/ECANet: kernels 1 below 96 channels, 3 from there on.",
+        published=((0, {"kernel_size": 1}), (96, {"kernel_size": 3})),
+        counts={"mobilenet_v2": Count(3_504_903, None, "Printed: 3.34 (in units of 2²⁰)")},
+        paper_counts={"mobilenet_v2": Count(3_504_931)},
+    ),
+    *_rows(
+        "cbam",
+        "inner",
+        hosts=("mobilenet_v2",),
+        source="README of houqb/CoordAttention names the place, not the options.",
+    ),
+    *_rows(
+        "bam",
+        "stage",
+        hosts=("mobilenet_v2",),
+        source="Not published with this host; the paper's place in ResNets.",
+        published=BAM_AUTHORS,
+    ),
+    *(
+        row
+        for key in ("shuffle", "sge")
+        for row in _rows(
+            key,
+            "branch",
+            hosts=("mobilenet_v2",),
+            source="Not published with this host; 4 groups divide every stage's channels.",
+            published={"groups": 4},
+            paper={"groups": 4},
+        )
+    ),
+    *_rows(
+        "gam",
+        "branch",
+        hosts=("mobilenet_v2",),
+        source="Not published with this host; the paper's place in ResNets.",
+    ),
+    *_rows(
+        "psa_parallel",
+        "inner",
+        hosts=("mobilenet_v2",),
+        source="Not published with this host; the paper's place in ResNets.",
+        published={"spatial_softmax": "product", "channel_out": "linear"},
+    ),
+    *_rows(
+        "psa_sequential",
+        "inner",
+        hosts=("mobilenet_v2",),
+        source="Not published with this host; the paper's place in ResNets.",
+        published={"spatial_softmax": "value", "channel_out": "bottleneck"},
+    ),
+    # --- segmentation: 19 classes, deep stem, output stride 8 ---
+    *_rows(
+        "danet",
+        "head",
+        hosts=("danet",),
+        source="Authors' code, junfu1115/DANet.",
+        published={"max_minus": True},
+        counts={"danet": Count(66_578_555, None, "pytorchcv's README prints this number")},
+        paper_counts={"danet": Count(66_578_555)},
+    ),
+    *_rows("ccnet", "head", hosts=("ccnet",), source="Authors' code, speedinghzl/CCNet."),
 )
 
 
@@ -237,7 +445,9 @@ def recipe(mechanism: str | None, host: str, name: str = "published") -> Recipe:
         if (row.mechanism, row.host, row.name) == (mechanism, host, name):
             return row
     hosts = sorted({row.host for row in RECIPES if row.mechanism == mechanism})
-    raise ValueError(f"no recipe for {mechanism!r} in {host!r}; there is one for {', '.join(hosts)}")
+    raise ValueError(
+        f"no recipe for {mechanism!r} in {host!r}; there is one for {', '.join(hosts)}"
+    )
 
 
 find = recipe  # inside Plan, where `recipe` names an argument

@@ -1,0 +1,232 @@
+"""ResNets: torchvision's names, pytorchcv's numbers, and every way to place attention."""
+
+import pytest
+import torch
+from networks.counting import on_meta, parameters
+from torch import nn
+
+import attnlib
+from attnlib.networks import resnet18, resnet50
+
+
+def torchvision_names(depths, convolutions):
+    """The keys of torchvision's ResNets, written down from its layout."""
+
+    def norm(name):
+        return [
+            f"{name}.{field}"
+            for field in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+        ]
+
+    names = ["conv1.weight", *norm("bn1")]
+    for stage, depth in enumerate(depths, start=1):
+        for block in range(depth):
+            path = f"layer{stage}.{block}"
+            for i in range(1, convolutions + 1):
+                names += [f"{path}.conv{i}.weight", *norm(f"{path}.bn{i}")]
+            if block == 0 and (stage > 1 or convolutions == 3):
+                names += [f"{path}.downsample.0.weight", *norm(f"{path}.downsample.1")]
+    return [*names, "fc.weight", "fc.bias"]
+
+
+@pytest.mark.parametrize(
+    ("host", "depths", "convolutions"),
+    [
+        ("resnet18", (2, 2, 2, 2), 2),
+        ("resnet34", (3, 4, 6, 3), 2),
+        ("resnet50", (3, 4, 6, 3), 3),
+        ("resnet101", (3, 4, 23, 3), 3),
+        ("resnet152", (3, 8, 36, 3), 3),
+    ],
+)
+def test_names_are_torchvisions(host, depths, convolutions):
+    assert list(on_meta(host).state_dict()) == torchvision_names(depths, convolutions)
+
+
+@pytest.mark.parametrize("key", attnlib.available())
+def test_attention_adds_names_and_changes_none(key):
+    plain = on_meta("resnet50").state_dict()
+    state = on_meta("resnet50", attention=key).state_dict()
+    assert {name: value.shape for name, value in state.items() if "attention" not in name} == {
+        name: value.shape for name, value in plain.items()
+    }
+    assert len(state) > len(plain)
+
+
+def test_a_plain_state_dict_loads_into_a_network_with_attention():
+    plain, attentive = resnet18(num_classes=3), resnet18(num_classes=3, attention="eca")
+    result = attentive.load_state_dict(plain.state_dict(), strict=False)
+    assert not result.unexpected_keys
+    assert all(".attention." in key for key in result.missing_keys)
+
+
+def transfer(source, target):
+    """Copy weights between two networks whose layers come in the same order."""
+    with torch.no_grad():
+        values = list(source.state_dict().values())
+        names = target.state_dict()
+        assert [v.shape for v in values] == [v.shape for v in names.values()]
+        target.load_state_dict(dict(zip(names, values, strict=True)))
+    return target.eval()
+
+
+@pytest.mark.parametrize(
+    ("theirs", "settings"),
+    [
+        ("resnet18", {}),
+        ("resnet50", {"version": "1"}),
+        ("resnet50b", {"version": "1.5"}),
+    ],
+)
+def test_same_output_as_pytorchcv(theirs, settings):
+    """A network that nobody here wrote, with the same weights."""
+    module = pytest.importorskip("pytorchcv.models.resnet")
+    torch.manual_seed(0)
+    host = theirs.removesuffix("b")
+    other = getattr(module, theirs)(num_classes=7).eval()
+    mine = getattr(attnlib.networks, host)(num_classes=7, **settings).eval()
+    # Same layers in the same order, but pytorchcv has the shortcut behind the branch as well.
+    transfer(other, mine)
+    x = torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        torch.testing.assert_close(mine(x), other(x), rtol=1e-4, atol=1e-4)
+
+
+def test_versions_differ_in_the_stride_only():
+    x = torch.randn(1, 64, 9, 9)
+    one, half = resnet50(version="1").layer2[0], resnet50(version="1.5").layer2[0]
+    assert [one.conv1.stride, one.conv2.stride] == [(2, 2), (1, 1)]
+    assert [half.conv1.stride, half.conv2.stride] == [(1, 1), (2, 2)]
+    assert resnet50(version=1.5).layer2[0].conv2.stride == (2, 2)
+    assert x.shape[1] == resnet50().layer1[0].conv1.in_channels
+
+
+@pytest.mark.parametrize("placement", ["branch", "inner", "stage", "last"])
+@pytest.mark.parametrize("block", ["basic", "bottleneck"])
+def test_placements_by_hand(placement, block):
+    """The network computes what its parts, called in the order of the paper, compute."""
+    torch.manual_seed(0)
+    build = resnet18 if block == "basic" else resnet50
+    network = build(5, "se", placement=placement, reduction=4).eval()
+    randomise(network)
+    x = torch.randn(2, 3, 64, 64)
+    seen = []
+    for module in network.modules():
+        if isinstance(module, attnlib.SqueezeExcitation):
+            module.register_forward_hook(lambda m, args, y: seen.append(m))
+
+    def run(block, x):
+        y = block.relu(block.bn1(block.conv1(x)))
+        if hasattr(block, "conv3"):
+            y = block.relu(block.bn2(block.conv2(y)))
+            y = block.attention(y) if placement == "inner" else y
+            y = block.bn3(block.conv3(y))
+        else:
+            y = block.attention(y) if placement == "inner" else y
+            y = block.bn2(block.conv2(y))
+        y = block.attention(y) if placement == "branch" else y
+        return (y + (x if block.downsample is None else block.downsample(x))).relu()
+
+    with torch.no_grad():
+        y = network.maxpool(network.bn1(network.conv1(x)).relu())
+        for stage in range(1, 5):
+            for block in getattr(network, f"layer{stage}"):
+                y = run(block, y)
+            if (placement == "stage" and stage < 4) or (placement == "last" and stage == 4):
+                y = network.attention[f"layer{stage}"](y)
+        expected = network.fc(y.mean((2, 3)))
+        calls, seen[:] = list(seen), []
+        torch.testing.assert_close(network(x), expected, rtol=1e-5, atol=1e-5)
+    assert calls == seen
+    assert len(calls) == {"branch": 8, "inner": 8, "stage": 3, "last": 1}[placement] * (
+        2 if hasattr(network.layer1[0], "conv3") and placement in ("branch", "inner") else 1
+    )
+
+
+def randomise(network: nn.Module) -> None:
+    """Gates away from their start, BatchNorms away from the identity."""
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight.uniform_(0.5, 1)
+                module.bias.normal_(std=0.1)
+            elif isinstance(module, nn.Linear):
+                module.weight.normal_(std=2 * module.in_features**-0.5)
+
+
+@pytest.mark.parametrize("output_stride", [8, 16, 32])
+@pytest.mark.parametrize("host", ["resnet18", "resnet50"])
+def test_output_stride(host, output_stride):
+    network = on_meta(host, output_stride=output_stride)
+    maps = network.features(torch.empty(1, 3, 96, 128, device="meta"))
+    strides = [min(s, output_stride) for s in (4, 8, 16, 32)]
+    assert [m.shape[1:] for m in maps] == [
+        (c, 96 // s, 128 // s) for c, s in zip(network.channels, strides, strict=True)
+    ]
+    assert parameters(network) == parameters(on_meta(host))
+
+
+def test_dilation_keeps_the_receptive_grid():
+    """Dilated, the network computes every position of the map that the striding one samples."""
+    torch.manual_seed(0)
+    striding = resnet18(num_classes=0).eval()
+    dilated = resnet18(num_classes=0, output_stride=8).eval()
+    dilated.load_state_dict(striding.state_dict())
+    with torch.no_grad():
+        x = torch.randn(1, 3, 256, 256)
+        coarse, fine = striding.features(x)[-1], dilated.features(x)[-1]
+    # Zero padding reaches less deep in the dilated network: compare away from the border.
+    torch.testing.assert_close(fine[..., ::4, ::4][..., 3:-3, 3:-3], coarse[..., 3:-3, 3:-3])
+
+
+def test_deep_stem_counts():
+    plain, deep = on_meta("resnet50"), on_meta("resnet50", deep_stem=True)
+    assert parameters(deep) - parameters(plain) == 123_776
+    assert deep.features(torch.empty(1, 3, 64, 64, device="meta"))[0].shape == (1, 256, 16, 16)
+
+
+def test_without_classifier():
+    network = resnet18(num_classes=0).eval()
+    assert network(torch.randn(2, 3, 33, 47)).shape == (2, 512)
+    assert not any(name.startswith("fc") for name in network.state_dict())
+
+
+def test_initialisation_leaves_attention_to_itself():
+    torch.manual_seed(0)
+    network = resnet18(attention="cbam")
+    weight = network.layer4[0].conv1.weight
+    assert weight.std().item() == pytest.approx((2 / (512 * 9)) ** 0.5, rel=0.02)
+    conv = network.layer1[0].attention.conv.weight  # torch's own start, bounded by 98^-0.5
+    assert conv.abs().max() <= 98**-0.5
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"version": "2"}, "version must be '1' or '1.5', got '2'"),
+        ({"output_stride": 4}, "output_stride must be 8, 16 or 32, got 4"),
+        ({"num_classes": -1}, "num_classes must not be negative, got -1"),
+        ({"attention": "se", "stages": [0, 1]}, r"stages are numbered 1 to 4, got \(0, 1\)"),
+        ({"attention": "shuffle", "groups": 48}, "groups|channels"),
+    ],
+)
+def test_bad_arguments(settings, message):
+    with pytest.raises(ValueError, match=message):
+        on_meta("resnet50", **settings)
+
+
+def test_unknown_options():
+    with pytest.raises(TypeError, match="'se' has no option 'ratio'"):
+        on_meta("resnet50", attention="se", ratio=4)
+    with pytest.raises(TypeError, match="no use for reduction"):
+        on_meta("resnet50", reduction=4)
+
+
+@pytest.mark.parametrize("key", attnlib.available())
+def test_trains(key):
+    """Forward and backward on a small image, batch 2; every parameter gets a gradient."""
+    torch.manual_seed(0)
+    network = resnet18(num_classes=4, attention=key).train()
+    network(torch.randn(2, 3, 64, 64)).logsumexp(1).sum().backward()
+    missing = {name for name, p in network.named_parameters() if p.grad is None}
+    assert not missing
