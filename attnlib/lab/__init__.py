@@ -9,11 +9,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from attnlib.lab.cost import cost
+from attnlib.lab.summary import summary
+from attnlib.lab.timing import timing
 from attnlib.lab.trace import trace
 
 if TYPE_CHECKING:
     from attnlib.lab import plots as plots
     from attnlib.lab.diagram import Diagram as Diagram
+
 
 __all__ = ["Diagram", "cost", "plots", "summary", "timing", "trace"]
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from attnlib.lab._mode import mode
 from attnlib.lab._symbols import Namer
 from attnlib.lab._table import markdown_table, text_table
 
@@ -119,7 +120,7 @@ def trace(
     namer = Namer(symbols, tuple(axes.values()))
     counts = {name: p.numel() for name, p in module.named_parameters(remove_duplicate=False)}
     total = sum(p.numel() for p in module.parameters())
-    with _eval_mode(module):
+    with mode(module, training=False):
         try:
             graph = _export(module, x, axes)
         except Exception as error:
@@ -173,17 +174,6 @@ class _Graph:
     events: list[_Event]
     input_shape: tuple[Any, ...]
     ranges: dict[Any, Any]
-
-
-@contextlib.contextmanager
-def _eval_mode(module: nn.Module) -> Iterator[None]:
-    modes = [(m, m.training) for m in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for m, training in modes:
-            m.training = training
 
 
 def _export(module: nn.Module, x: Tensor, axes: Mapping[int, str]) -> _Graph:
