@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
@@ -29,7 +30,7 @@ class Addresses:
     wheel_name: str
 
     @classmethod
-    def load(cls, root: Path) -> Addresses:
+    def load(cls, root: Path, environment: Mapping[str, str] = os.environ) -> Addresses:
         """Read ``_config.yml`` and ``pyproject.toml`` under ``root``, then the environment."""
         config = yaml.safe_load((root / "_config.yml").read_text("utf8"))
         project = tomllib.loads((root / "pyproject.toml").read_text("utf8"))["project"]
@@ -37,15 +38,15 @@ class Addresses:
         site = config["html"]["baseurl"].rstrip("/")
         branch = config["sphinx"]["config"]["attnbook_site_branch"]
 
-        fork = os.environ.get("ATTNBOOK_REPOSITORY", "").rstrip("/")
+        fork = environment.get("ATTNBOOK_REPOSITORY", "").rstrip("/")
         if fork and fork != repository:
             owner, name = urlsplit(fork).path.strip("/").split("/")
             repository, site = fork, f"https://{owner.lower()}.github.io/{name}"
         return cls(
             repository=repository,
             source_branch=config["repository"].get("branch", "main"),
-            site=(os.environ.get("ATTNBOOK_BASEURL") or site).rstrip("/"),
-            site_branch=os.environ.get("ATTNBOOK_BRANCH") or branch,
+            site=(environment.get("ATTNBOOK_BASEURL") or site).rstrip("/"),
+            site_branch=environment.get("ATTNBOOK_BRANCH") or branch,
             wheel_name=f"{project['name']}-{project['version']}-py3-none-any.whl",
         )
 

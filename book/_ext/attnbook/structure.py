@@ -53,7 +53,7 @@ def files_in_contents(root: Path) -> list[str]:
 
 
 def read_book(root: Path) -> Book:
-    addresses = Addresses.load(root)
+    addresses = Addresses.load(root, environment={})  # sources are the same on every fork
     files = [file for file in files_in_contents(root) if (root / file).exists()]
     return Book(root, [read_page(root, file, addresses) for file in files])
 

@@ -22,6 +22,8 @@ _ITEM = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s")
 
 #: Stand-ins for what is not Chinese text; both count as Latin letters, or as nothing.
 _CODE, _ROLE = "\ue000", "\ue001"
+#: A figure's number is shown as “图 1.2”, a source as “Hu et al.”; other roles may be either.
+_SHOWN_AS = {"numref": f"图{_ROLE}{_CODE}", "cite:t": _CODE}
 
 _RULES = [
     (re.compile(rf"[{_HAN}]\s?[,;:?!](?![\w/])"), "half-width punctuation after Chinese"),
@@ -43,7 +45,7 @@ def plain(text: str) -> str:
 
     def stand_in(match: re.Match[str]) -> str:
         if match["role"]:
-            return _ROLE
+            return _SHOWN_AS.get(match["role"], _ROLE)
         return plain(match["text"]) if match["image"] is not None else _CODE
 
     return replace_inline(text, stand_in)

@@ -52,6 +52,16 @@ def nothing_else(page: Page) -> Iterator[Problem]:
                     yield page.problem(cell, f"{what} is not portable: {part.text.strip()!r}")
 
 
+def links_are_absolute(page: Page) -> Iterator[Problem]:
+    """A relative link would break in Colab; {doc} and {ref} lead to pages and sections."""
+    for cell in page.prose():
+        for part in cell.parts:
+            for match in INLINE.finditer(part.text) if part.kind == "text" else ():
+                url = match["url"]
+                if url and not match["image"] and not re.match(r"https?://|mailto:", url):
+                    yield page.problem(cell, f"link to {url!r}: use {{doc}} or {{ref}}")
+
+
 def known_tags(page: Page) -> Iterator[Problem]:
     for cell in page.cells:
         for tag in cell.tags:
@@ -96,5 +106,8 @@ def labels_are_unique(book: Book) -> Iterator[Problem]:
                     seen[name] = page.file
 
 
-CHECKS = [roles_and_directives, nothing_else, known_tags, headings_have_labels, equation_labels]
+CHECKS = [
+    roles_and_directives, nothing_else, links_are_absolute, known_tags, headings_have_labels,
+    equation_labels,
+]  # fmt: skip
 BOOK_CHECKS = [labels_are_unique]
