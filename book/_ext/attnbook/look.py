@@ -9,7 +9,6 @@ the theme write into the page itself into the language of the edition.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from functools import cache
 from pathlib import Path
@@ -18,6 +17,9 @@ from typing import Any
 from docutils import nodes
 from sphinx.addnodes import toctree as TocTree
 from sphinx.application import Sphinx
+
+from attnbook import catalogue
+from attnbook.languages import edition_of
 
 BOOK = Path(__file__).resolve().parents[2]
 
@@ -50,11 +52,6 @@ FOLDED = {
 }
 
 
-def edition(language: str | None) -> str:
-    """``"en"`` or ``"zh"`` for Sphinx's language."""
-    return "zh" if (language or "en").startswith("zh") else "en"
-
-
 @cache
 def _digest(name: str) -> str:
     return hashlib.sha1((BOOK / "_static" / name).read_bytes()).hexdigest()[:8]
@@ -64,7 +61,7 @@ def contents(app: Sphinx) -> list[dict[str, Any]]:
     """The parts of the book: caption and pages, in the order of ``_toc.yml``."""
     env = app.env
     root = app.config.root_doc
-    meta = chapters()
+    years = {c["chapter"]: c["year"] for c in catalogue.load(Path(app.srcdir))["chapters"]}
     parts = []
     for tree in env.tocs[root].findall(TocTree):
         pages = []
@@ -72,22 +69,12 @@ def contents(app: Sphinx) -> list[dict[str, Any]]:
             if name not in env.titles:
                 continue
             stem = name.rpartition("/")[2]
-            year = meta.get(stem, {}).get("year") if name.startswith("notebooks/") else None
+            year = years.get(stem) if name.startswith("notebooks/") else None
             pages.append(
                 {"name": name, "title": title or env.titles[name].astext(), "year": year}
             )
         parts.append({"caption": tree.get("caption") or "", "pages": pages})
     return parts
-
-
-@cache
-def chapters() -> dict[str, dict[str, Any]]:
-    """What the recorded catalogue knows of each chapter's paper, by stem."""
-    path = BOOK / "catalogue.json"
-    if not path.is_file():
-        return {}
-    rows = json.loads(path.read_text(encoding="utf-8"))["chapters"]
-    return {row["chapter"]: row for row in rows}
 
 
 def sections(app: Sphinx, name: str) -> list[dict[str, Any]]:
@@ -135,7 +122,7 @@ def mend(body: str, language: str) -> str:
 def _page_context(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.Node
 ) -> None:
-    language = edition(app.config.language)
+    language = edition_of(app.config.language).code
     context["edition"] = language
     context["contents"] = contents(app)
     context["sections"] = sections(app, pagename)
