@@ -178,8 +178,35 @@ class _Graph:
 
 def _export(module: nn.Module, x: Tensor, axes: Mapping[int, str]) -> _Graph:
     """Run the module on symbols and list what it did."""
-    # Sizes 0 and 1 are special to torch.export, which would take them for constants.
-    size = [max(2, n) if i in axes else n for i, n in enumerate(x.shape)]
+    try:
+        return _export_at(module, x, axes, _unmistakable_sizes(module, x, axes))
+    except Exception:  # a module that accepts its own sizes only: the caller knows them
+        # Sizes 0 and 1 are special to torch.export, which would take them for constants.
+        return _export_at(module, x, axes, {axis: max(2, x.shape[axis]) for axis in axes})
+
+
+def _unmistakable_sizes(module: nn.Module, x: Tensor, axes: Mapping[int, str]) -> dict[int, int]:
+    """Sizes for the free axes that equal no other size in sight, nor do their sums and products.
+
+    Where two sizes happen to be equal in the example, torch.export takes them for the same size.
+    """
+    tensors = (*module.parameters(), *module.buffers(), x)
+    taken = {n for t in tensors for n in t.shape} | {n for t in tensors for n in t.stride()}
+    chosen: dict[int, int] = {}
+    primes = (n for n in range(7, 10_000) if all(n % k for k in range(2, n)))
+    for axis in axes:
+        for n in primes:
+            new = {n, *(n + m for m in chosen.values()), *(n * m for m in chosen.values())}
+            if not new & taken:
+                chosen[axis] = n
+                break
+    return chosen
+
+
+def _export_at(
+    module: nn.Module, x: Tensor, axes: Mapping[int, str], sizes: Mapping[int, int]
+) -> _Graph:
+    size = [sizes.get(i, n) for i, n in enumerate(x.shape)]
     example = torch.zeros(size, dtype=x.dtype, device=x.device)
     # AUTO lets a module fix an axis, or tie two of them, instead of failing.
     auto = getattr(torch.export.Dim, "AUTO", None)

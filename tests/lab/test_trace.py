@@ -273,6 +273,18 @@ def test_the_size_of_the_input_does_not_matter():
     assert len(tables) == 1
 
 
+def test_sizes_that_happen_to_be_equal_are_not_taken_for_the_same():
+    """Here torch.export would believe H = W = 8, and write 8 for both, or W for H."""
+    net = attnlib.CrissCrossAttention(64)
+    symbols = {"C": 64}
+    tables = {
+        str(trace(net, torch.zeros(size), symbols=symbols))
+        for size in [(2, 64, 8, 8), (64, 64, 9, 9), (2, 64, 6, 9)]
+    }
+    assert len(tables) == 1
+    assert "softmax over H + W  (B, H, W, H + W)" in tables.pop()
+
+
 # --- modules that do not allow every size ---------------------------------------------------------
 
 
