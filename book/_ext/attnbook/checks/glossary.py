@@ -2,7 +2,8 @@
 
 ``book/glossary.md`` holds tables whose first column is the English term and whose second the Chinese;
 ``、`` or ``/`` part several that may be used. Where an English block uses a term, its Chinese twin must use
-one of them or leave the term in English.
+one of them or leave the term in English. A term with a remark in brackets, ``key (of attention)``, is a word
+that has other meanings too: it is explained there and not enforced.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ def terms(page: Page) -> list[Term]:
             columns = [_REMARK.sub("", _BOLD.sub("", c)).strip() for c in row.strip("|").split("|")]
             if len(columns) < 2 or not re.search(r"[\u4e00-\u9fff]", columns[1]):
                 continue  # head of the table, or the line under it
+            if _REMARK.search(row.strip("|").split("|")[0]):
+                continue
             english = tuple(word.strip() for word in re.split(r"[,/]", columns[0]) if word.strip())
             chinese = tuple(word.strip() for word in re.split(r"[、，/]", columns[1]) if word.strip())
             found.append(Term(english, chinese))
