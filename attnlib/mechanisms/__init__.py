@@ -1,5 +1,6 @@
 """The mechanisms: one file per paper, each of which needs torch and nothing else."""
 
+from attnlib.mechanisms.bam import BAM
 from attnlib.mechanisms.cbam import CBAM
 from attnlib.mechanisms.ccnet import CrissCrossAttention, RecurrentCrissCrossAttention
 from attnlib.mechanisms.coordinate import CoordinateAttention
@@ -15,6 +16,7 @@ from attnlib.mechanisms.se import SqueezeExcitation
 from attnlib.mechanisms.sge import SpatialGroupEnhance
 
 __all__ = [
+    "BAM",
     "CBAM",
     "ChannelAttention",
     "CoordinateAttention",

@@ -1,0 +1,321 @@
+"""Dual attention: every position asks every position, every channel asks every channel.
+
+Jun Fu, Jing Liu, Haijie Tian, Yong Li, Yongjun Bao, Zhiwei Fang, Hanqing Lu: "Dual Attention
+Network for Scene Segmentation", CVPR 2019. arXiv:1809.02983
+
+Position attention, X as N = H·W columns of C numbers:
+
+    Q = W_q X + b_q,  K = W_k X + b_k,  V = W_v X + b_v        Q, K: C/r × N, V: C × N
+    S = softmax over j of Q_iᵀ K_j                              N × N, every row sums to 1
+    Y = γ · V Sᵀ + X                                            C × N
+
+Channel attention, which has no projections:
+
+    A = softmax over j of X_i X_jᵀ                              C × C, every row sums to 1
+    Y = γ · A X + X                                             C × N
+
+Symbols: C = ``channels``, r = ``reduction``; W_q, W_k, W_v are ``query``, ``key``, ``value``; the
+scalar γ is ``gamma`` and starts at 0. Neither softmax is scaled by a square root.
+
+Deviations: none by default. The authors' code takes softmax(max_j E_ij − E) in the channel
+attention, E = X Xᵀ; since a constant drops out of a softmax that is softmax(−E): the order is
+turned round, and the *least* similar channel gets the largest weight. ``max_minus=True`` gives it.
+The paper's head wraps each branch into convolutions of its own before it adds them up;
+``DualAttention`` is the sum without those convolutions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["ChannelAttention", "DualAttention", "DualWeights", "PositionAttention"]
+
+
+class PositionAttention(nn.Module):
+    """DANet's position attention (PAM): each position becomes a mixture of all positions.
+
+    The N × N weights are never held at once: queries are taken in chunks, and the backward pass
+    computes the weights of a chunk anew, which costs less than reading them back would.
+
+    Args:
+        channels: C, the number of channels of the input.
+        reduction: r, how many times queries and keys are narrower than the input: ⌊C/r⌋ channels.
+            The paper is silent; the authors' code has 8.
+        chunk_size: how many queries are handled at once; ``None`` chooses. The result does not
+            depend on it, memory and speed do.
+        device: device of the parameters.
+        dtype: dtype of the parameters.
+
+    Shape:
+        - input: (B, C, H, W), any H, W ≥ 1
+        - output: (B, C, H, W)
+
+    Parameters: 2·(C·⌊C/r⌋ + ⌊C/r⌋) + C² + C + 1. The bias of ``key`` never learns: it adds the
+    same number to all scores of a query, and a constant drops out of the softmax.
+
+    Raises:
+        ValueError: if ``channels``, ``reduction`` or ``chunk_size`` is not positive, if
+            ``reduction`` exceeds ``channels``, or if the input is not (B, ``channels``, H, W).
+
+    Example:
+        >>> attention = PositionAttention(64)
+        >>> x = torch.randn(2, 64, 9, 12)
+        >>> attention(x).shape, attention.attention(x).shape
+        (torch.Size([2, 64, 9, 12]), torch.Size([2, 108, 108]))
+        >>> torch.equal(attention(x), x)  # γ starts at 0
+        True
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        reduction: int = 8,
+        chunk_size: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if channels < 1 or reduction < 1:
+            raise ValueError(
+                f"channels and reduction must be positive, got channels={channels}, "
+                f"reduction={reduction}"
+            )
+        if reduction > channels:
+            raise ValueError(
+                f"reduction must not exceed channels, got channels={channels}, "
+                f"reduction={reduction}: queries and keys would be empty"
+            )
+        if chunk_size is not None and chunk_size < 1:
+            raise ValueError(f"chunk_size must be positive or None, got {chunk_size}")
+        self.channels = channels
+        self.reduction = reduction
+        self.chunk_size = chunk_size
+        narrow = channels // reduction
+        self.query = nn.Conv2d(channels, narrow, 1, device=device, dtype=dtype)
+        self.key = nn.Conv2d(channels, narrow, 1, device=device, dtype=dtype)
+        self.value = nn.Conv2d(channels, channels, 1, device=device, dtype=dtype)
+        self.gamma = nn.Parameter(torch.zeros(1, device=device, dtype=dtype))
+
+    def attention(self, x: Tensor) -> Tensor:
+        """The weights S: (B, C, H, W) → (B, N, N), query first; every row sums to 1."""
+        _check_input(x, self.channels)
+        q, k = self.query(x).flatten(2), self.key(x).flatten(2)  # (B, C/r, N)
+        return (q.mT @ k).softmax(-1)  # (B, N, N)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """γ·V Sᵀ + X: (B, C, H, W) → (B, C, H, W)."""
+        _check_input(x, self.channels)
+        q, k = self.query(x).flatten(2), self.key(x).flatten(2)  # (B, C/r, N)
+        v = self.value(x).flatten(2)  # (B, C, N)
+        y = _mix(q, k, v, self.chunk_size).view_as(x)  # (B, C, H, W)
+        return torch.addcmul(x, self.gamma, y)  # x + γ·y
+
+    def extra_repr(self) -> str:
+        return f"{self.channels}, reduction={self.reduction}"
+
+
+class ChannelAttention(nn.Module):
+    """DANet's channel attention (CAM): each channel becomes a mixture of all channels.
+
+    The scores are inner products of whole maps, numbers of the size of H·W: they are computed in
+    float32 where x has a narrower type, whose few digits would decide the softmax.
+
+    Args:
+        channels: C, the number of channels of the input; only checked, nothing depends on it.
+        max_minus: the authors' code: softmax(max_j E_ij − E_ij) = softmax(−E) instead of the
+            paper's softmax(E), so that the least similar channel gets the largest weight.
+        device: device of the parameter.
+        dtype: dtype of the parameter.
+
+    Shape:
+        - input: (B, C, H, W), any H, W ≥ 1
+        - output: (B, C, H, W)
+
+    Parameters: 1.
+
+    Raises:
+        ValueError: if ``channels`` is not positive or the input is not (B, ``channels``, H, W).
+
+    Example:
+        >>> attention = ChannelAttention(64)
+        >>> x = torch.randn(2, 64, 9, 12)
+        >>> attention(x).shape, attention.attention(x).shape
+        (torch.Size([2, 64, 9, 12]), torch.Size([2, 64, 64]))
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        max_minus: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if channels < 1:
+            raise ValueError(f"channels must be positive, got channels={channels}")
+        self.channels = channels
+        self.max_minus = max_minus
+        self.gamma = nn.Parameter(torch.zeros(1, device=device, dtype=dtype))
+
+    def attention(self, x: Tensor) -> Tensor:
+        """The weights A: (B, C, H, W) → (B, C, C); every row sums to 1."""
+        _check_input(x, self.channels)
+        E = _gram(x.flatten(2))  # (B, C, C)
+        A = (-E if self.max_minus else E).softmax(-1)  # (B, C, C)
+        # Under max_minus many weights lie below the normal range of numbers, where the product
+        # takes several times as long on some CPUs. They are as good as nothing.
+        tiny = torch.finfo(A.dtype).tiny
+        return (A * (A >= tiny)).to(x.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """γ·A X + X: (B, C, H, W) → (B, C, H, W)."""
+        return x + self.update(x)
+
+    def update(self, x: Tensor) -> Tensor:
+        """What the attention adds to x, γ·A X: (B, C, H, W) → (B, C, H, W)."""
+        A = self.attention(x)  # (B, C, C)
+        return ((self.gamma * A) @ x.flatten(2)).view_as(x).to(x.dtype)  # (B, C, H, W)
+
+    def extra_repr(self) -> str:
+        return f"{self.channels}, max_minus={self.max_minus}"
+
+
+class DualWeights(NamedTuple):
+    """The weights of both branches."""
+
+    position: Tensor  #: (B, N, N)
+    channel: Tensor  #: (B, C, C)
+
+
+class DualAttention(nn.Module):
+    """DANet's two attentions side by side, added up.
+
+    In the paper's head each branch has its own convolutions before and after the attention. This
+    is the part between them, on one and the same map, as a module for any network.
+
+    Args:
+        channels: C, the number of channels of the input.
+        reduction: r of the position attention.
+        max_minus: the authors' form of the channel attention, see ``ChannelAttention``.
+        shared_residual: the paper adds the outputs of two branches, each of which adds its own
+            input, so that x counts twice: 2x before training. ``True`` adds x once: x before
+            training, which is what a network that is already trained wants.
+        chunk_size: queries handled at once by the position attention, see there.
+        device: device of the parameters.
+        dtype: dtype of the parameters.
+
+    Shape:
+        - input: (B, C, H, W), any H, W ≥ 1
+        - output: (B, C, H, W)
+
+    Parameters: 2·(C·⌊C/r⌋ + ⌊C/r⌋) + C² + C + 2.
+
+    Raises:
+        ValueError: as ``PositionAttention`` and ``ChannelAttention``.
+
+    Example:
+        >>> attention = DualAttention(64, shared_residual=True)
+        >>> x = torch.randn(2, 64, 9, 12)
+        >>> torch.equal(attention(x), x)
+        True
+        >>> attention.attention(x).channel.shape
+        torch.Size([2, 64, 64])
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        reduction: int = 8,
+        max_minus: bool = False,
+        shared_residual: bool = False,
+        chunk_size: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.shared_residual = shared_residual
+        self.position = PositionAttention(
+            channels, reduction=reduction, chunk_size=chunk_size, device=device, dtype=dtype
+        )
+        self.channel = ChannelAttention(channels, max_minus=max_minus, device=device, dtype=dtype)
+
+    def attention(self, x: Tensor) -> DualWeights:
+        """The weights of both branches: (B, C, H, W) → (B, N, N) and (B, C, C)."""
+        return DualWeights(self.position.attention(x), self.channel.attention(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Position attention plus channel attention: (B, C, H, W) → (B, C, H, W)."""
+        channel = self.channel.update(x) if self.shared_residual else self.channel(x)
+        return self.position(x) + channel
+
+    def extra_repr(self) -> str:
+        return f"shared_residual={self.shared_residual}"
+
+
+def _mix(q: Tensor, k: Tensor, v: Tensor, chunk_size: int | None) -> Tensor:
+    """V Sᵀ with S = softmax(Qᵀ K): (B, d, N), (B, d, N), (B, C, N) → (B, C, N)."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        # A graph has no loop over chunks; this one call is fused where the backend can.
+        q, k, v = (t.mT.unsqueeze(1) for t in (q, k, v))  # (B, 1, N, ·)
+        return F.scaled_dot_product_attention(q, k, v, scale=1.0).squeeze(1).mT
+    if chunk_size is None:
+        # 2^20 weights are 4 MiB: they stay near a CPU's cores. A GPU wants larger products.
+        chunk_size = (2**20 if q.device.type == "cpu" else 2**22) // (q.shape[0] * q.shape[2] or 1)
+    return _Mixture.apply(q, k, v, max(chunk_size, 1))
+
+
+class _Mixture(torch.autograd.Function):
+    """V Sᵀ by chunks of queries; the backward pass computes each chunk of S again."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(q: Tensor, k: Tensor, v: Tensor, chunk_size: int) -> Tensor:
+        y = torch.empty_like(v)  # (B, C, N)
+        for i in range(0, q.shape[2], chunk_size):
+            rows = slice(i, i + chunk_size)
+            S = (q[:, :, rows].mT @ k).softmax(-1)  # (B, n, N)
+            y[:, :, rows] = v @ S.mT  # (B, C, n)
+        return y
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
+        *qkv, ctx.chunk_size = inputs
+        ctx.save_for_backward(*qkv, output)
+
+    @staticmethod
+    def backward(ctx, g):  # type: ignore[no-untyped-def]
+        q, k, v, y = ctx.saved_tensors
+        dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
+        # The softmax's backward pass wants Σ_j S_ij dS_ij of each row, which is g_iᵀ y_i.
+        mean = (g * y).sum(1)[:, :, None]  # (B, N, 1)
+        for i in range(0, q.shape[2], ctx.chunk_size):
+            rows = slice(i, i + ctx.chunk_size)
+            S = (q[:, :, rows].mT @ k).softmax(-1)  # (B, n, N)
+            dv.baddbmm_(g[:, :, rows], S)
+            dE = (g[:, :, rows].mT @ v).sub_(mean[:, rows]).mul_(S)  # (B, n, N)
+            dk.baddbmm_(q[:, :, rows], dE)
+            dq[:, :, rows] = k @ dE.mT
+        return dq, dk, dv, None
+
+
+def _gram(x: Tensor) -> Tensor:
+    """X Xᵀ in float32 or better, also under autocast: (B, C, N) → (B, C, C)."""
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    device = x.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        with torch.autocast(device, enabled=False):
+            return x @ x.mT
+    return x @ x.mT
+
+
+def _check_input(x: Tensor, channels: int) -> None:
+    if x.dim() != 4 or x.shape[1] != channels:
+        raise ValueError(f"expected an input of shape (B, {channels}, H, W), got {tuple(x.shape)}")
