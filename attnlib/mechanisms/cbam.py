@@ -123,7 +123,7 @@ class CBAM(nn.Module):
             dtype=dtype,
         )
         # The momentum is the authors'.
-        self.norm = nn.BatchNorm2d(1, momentum=0.01, device=device, dtype=dtype) if norm else None
+        self.norm = _BatchNorm2d(1, momentum=0.01, device=device, dtype=dtype) if norm else None
         if self.norm is not None and zero_init:
             nn.init.zeros_(self.norm.weight)
 
@@ -152,7 +152,7 @@ class CBAM(nn.Module):
         """Eq. 3: (B, 2, H, W) → (B, 1, H, W)."""
         logits = self.conv(maps)  # (B, 1, H, W)
         if self.norm is not None:
-            logits = _normalise(self.norm, logits)
+            logits = self.norm(logits)
         return logits.sigmoid()
 
     def extra_repr(self) -> str:
@@ -167,13 +167,15 @@ def _check_input(x: Tensor, channels: int) -> None:
         raise ValueError(f"expected an input of shape (B, {channels}, H, W), got {tuple(x.shape)}")
 
 
-def _normalise(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """BatchNorm, but a single value per channel in train mode takes the running statistics."""
-    if norm.training and x.numel() == x.shape[1]:
-        return F.batch_norm(
-            x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
-        )
-    return norm(x)
+class _BatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm that takes its running statistics where a single value has no variance."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.numel() == x.shape[1]:
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(x)
 
 
 # --- pooling and scaling with fewer passes over the big tensors ---
@@ -181,8 +183,7 @@ def _normalise(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
 # Autograd would form a full-size gradient for every use of x and add them up, each in memory of its
 # own. In eager training a pooling therefore hands x on together with the pooled values: its
 # backward gets all gradients at once and adds the small ones into the big one in place. The tensors
-# handed on are seen by nobody but these three functions, so their gradients may be overwritten,
-# unless a second derivative is wanted (then autograd is enabled during backward).
+# handed on are seen by nobody but these three functions, so their gradients may be overwritten.
 
 
 def _pool_positions(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -235,6 +236,12 @@ def _trains_eagerly(x: Tensor) -> bool:
     return x.requires_grad and torch.is_grad_enabled() and not _traced()
 
 
+def _overwritable(gradient: Tensor) -> bool:
+    """Not if a second derivative is wanted, nor in a batch of gradients (``is_grads_batched``)."""
+    batched = torch._C._functorch.is_legacy_batchedtensor(gradient)
+    return not (torch.is_grad_enabled() or batched)
+
+
 class _PoolPositions(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -245,7 +252,7 @@ class _PoolPositions(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dx: Tensor, dmean: Tensor, dmax: Tensor) -> Tensor:
         (index,) = ctx.saved_tensors
-        if torch.is_grad_enabled():
+        if not _overwritable(dx):
             dx = dx.clone()
         dx.add_((dmean / (dx.shape[2] * dx.shape[3]))[:, :, None, None])
         batch, channels, _, width = dx.shape
@@ -265,7 +272,7 @@ class _PoolChannels(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dx: Tensor, dmaps: Tensor) -> Tensor:
         (index,) = ctx.saved_tensors
-        if torch.is_grad_enabled():
+        if not _overwritable(dx):
             dx = dx.clone()
         dx.add_(dmaps[:, 1:] / dx.shape[1])
         return dx.scatter_add_(1, index, dmaps[:, :1])
@@ -282,7 +289,7 @@ class _Scale(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, None]:
         x, gate = ctx.saved_tensors
         dgate = _sum_of_products(dy, x, gate)
-        dx = dy * gate if ctx.last or torch.is_grad_enabled() else dy.mul_(gate)
+        dx = dy.mul_(gate) if _overwritable(dy) and not ctx.last else dy * gate
         return dx, dgate, None
 
 

@@ -79,6 +79,13 @@ def _check_not_overwritten(module: nn.Module, x: Tensor) -> None:
     (second,) = torch.autograd.grad(y, x, dy)
     assert torch.equal(first, second)
     assert torch.equal(dy, before)
+    # Many gradients at once, as for a Jacobian.
+    many = torch.randn(2, *y.shape, dtype=y.dtype)
+    y = module(x)
+    (batched,) = torch.autograd.grad(y, x, many, is_grads_batched=True, retain_graph=True)
+    for one, dy_ in zip(batched, many, strict=True):
+        (single,) = torch.autograd.grad(y, x, dy_, retain_graph=True)
+        torch.testing.assert_close(one, single)
     # Without a gradient for x, as in the first layer of a network.
     parameters = list(module.parameters())
     with_x = torch.autograd.grad(module(x), parameters, dy, allow_unused=True)
