@@ -171,7 +171,7 @@ class ChannelAttention(nn.Module):
         # Under max_minus many weights lie below the normal range of numbers, where the product
         # takes several times as long on some CPUs. They are as good as nothing.
         tiny = torch.finfo(A.dtype).tiny
-        return (A * (A >= tiny)).to(x.dtype)
+        return (A * A.ge(tiny)).to(x.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """γ·A X + X: (B, C, H, W) → (B, C, H, W)."""
