@@ -53,6 +53,7 @@ class Recipe:
     placement: str  #: one of ``PLACEMENTS``; empty for the host alone
     #: (C, options) in rising order: from C channels on, the module gets these options.
     steps: tuple[tuple[int, Mapping[str, Any]], ...] = ()
+    stages: tuple[int, ...] | None = None  #: numbers of the stages; ``None`` for all
     parameters: int | None = None
     macs: int | None = None
     source: str = ""  #: where the configuration or the count was published
@@ -74,7 +75,8 @@ class Plan:
         attention: registry key, or ``None`` for the host alone.
         recipe: ``"published"`` or ``"paper"``.
         placement: overrides the recipe's placement.
-        stages: numbers of the stages that get attention (1 is the first), ``None`` for all.
+        stages: numbers of the stages that get attention (1 is the first), ``None`` for all, or
+            for those of the recipe where its placement is kept.
         options: keyword arguments of the mechanism, which override the recipe's.
     """
 
@@ -102,7 +104,7 @@ class Plan:
         if placement is not None and placement not in offered:
             raise ValueError(f"placement must be one of {', '.join(offered)}, got {placement!r}")
         self.placement = self.row.placement if placement is None else placement
-        self.stages = stages
+        self.stages = self.row.stages if stages is None and placement is None else stages
 
     def at(self, placement: str, channels: int, *, stage: int) -> nn.Module | None:
         """The module for a place of that kind in that stage, or ``None`` where none goes."""
@@ -147,6 +149,7 @@ def _rows(
     source: str,
     published: Mapping[str, Any] | Steps = (),
     paper: Mapping[str, Any] | Steps = (),
+    stages: tuple[int, ...] | None = None,
     counts: Mapping[str, Count] | None = None,
     paper_counts: Mapping[str, Count] | None = None,
 ) -> Iterator[Recipe]:
@@ -164,6 +167,7 @@ def _rows(
                 name,
                 placement,
                 _steps(given),
+                stages,
                 count.parameters if count else None,
                 count.macs if count else None,
                 f"{source} {count.source}." if count else source,
@@ -176,7 +180,7 @@ def _eca(*kernels: int, first: int) -> Steps:
 
 
 #: The form that BAM's authors released, whose branches are multiplied.
-BAM_AUTHORS: Mapping[str, Any] = {}
+BAM_AUTHORS: Mapping[str, Any] = {"combine": "product", "norm": "hidden"}
 
 
 def _hosts() -> Iterator[Recipe]:
@@ -207,7 +211,7 @@ RECIPES: tuple[Recipe, ...] = (
     *_rows(
         "se",
         "branch",
-        source="Paper, fig. 3 and table 10: no biases.",
+        source="Paper, figure 3 and table 10: no biases.",
         counts={
             "resnet18": Count(11_776_552),
             "resnet34": Count(21_954_856),
@@ -331,16 +335,39 @@ RECIPES: tuple[Recipe, ...] = (
             "resnet101": Count(44_907_227, None, "Printed: 44.91 M"),
         },
     ),
-    # --- mixtures: published in segmentation heads; in a classifier once, on the last map ---
+    # --- mixtures: published in segmentation heads, on a single map ---
     *(
         row
-        for key in ("position", "channel", "danet", "criss_cross", "ccnet", "multihead")
+        for key in ("position", "channel", "criss_cross", "ccnet")
         for row in _rows(
             key,
             "last",
             hosts=HOSTS,
             source="Not published with a classifier; on the smallest map, where N² is small.",
         )
+    ),
+    *_rows(
+        "danet",
+        "last",
+        hosts=HOSTS,
+        source="Not published with a classifier; adds its input once, not once per branch.",
+        published={"shared_residual": True},
+    ),
+    # Multi-head attention adds no input of its own, so it goes where a shortcut passes it by.
+    *_rows(
+        "multihead",
+        "inner",
+        stages=(4,),
+        source="Not published in this form; in the last stage, where N² is small.",
+        counts={"resnet50": Count(25_557_032 + 3 * 4 * 512**2)},
+    ),
+    *_rows(
+        "multihead",
+        "branch",
+        hosts=("mobilenet_v2",),
+        stages=(6,),
+        source="Not published in this form; in the last stage with shortcuts, where N² is small.",
+        counts={"mobilenet_v2": Count(3_504_872 + 3 * 4 * 160**2)},
     ),
     # --- MobileNetV2 ---
     *_rows(

@@ -40,13 +40,14 @@ class BasicBlock(nn.Module):
         *,
         stage: int,
         stride: int = 1,
-        dilation: int = 1,
+        dilations: tuple[int, int] = (1, 1),
         version: str = "1.5",  # one form only: a basic block has no 1×1 convolution
     ) -> None:
         super().__init__()
-        self.conv1 = _conv3x3(in_channels, width, stride, dilation)
+        before, after = dilations  # of the grids that come in and go out
+        self.conv1 = _conv3x3(in_channels, width, stride, before)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _conv3x3(width, width, 1, dilation)
+        self.conv2 = _conv3x3(width, width, 1, after)
         self.bn2 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = _shortcut(in_channels, width, stride)
@@ -76,12 +77,14 @@ class Bottleneck(nn.Module):
         *,
         stage: int,
         stride: int = 1,
-        dilation: int = 1,
+        dilations: tuple[int, int] = (1, 1),
         version: str = "1.5",
     ) -> None:
         super().__init__()
         channels = width * self.expansion
-        stride1, stride2 = (stride, 1) if version == "1" else (1, stride)
+        before, after = dilations  # of the grids that come in and go out
+        # The 3×3 convolution works on the grid before the stride if it strides itself.
+        stride1, stride2, dilation = (stride, 1, after) if version == "1" else (1, stride, before)
         self.conv1 = nn.Conv2d(in_channels, width, 1, stride1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = _conv3x3(width, width, stride2, dilation)
@@ -122,7 +125,8 @@ class ResNet(nn.Module):
         placement: overrides the recipe's placement: ``"branch"``, ``"inner"``, ``"stage"`` or
             ``"last"``.
         stages: which of the stages 1 to 4 get attention; ``None`` for all that the placement has.
-        output_stride: 32, or 16 or 8 for segmentation: the last stages dilate instead of striding.
+        output_stride: 32, or 16 or 8 for segmentation: the last stages dilate instead of striding,
+            and the same weights compute the same values on a finer grid.
         deep_stem: three 3×3 convolutions (64, 64, 128 channels) in place of the 7×7 one.
         options: options of the mechanism, which override the recipe's.
 
@@ -192,8 +196,7 @@ class ResNet(nn.Module):
                         plan,
                         stage=stage,
                         stride=stride if index == 0 else 1,
-                        # The first block still works on the grid of the stage before.
-                        dilation=first_dilation if index == 0 else dilation,
+                        dilations=(first_dilation if index == 0 else dilation, dilation),
                         version=version,
                     )
                 )
@@ -202,7 +205,8 @@ class ResNet(nn.Module):
             module = plan.at("last" if stage == 4 else "stage", channels, stage=stage)
             if module is not None:
                 attention_after[f"layer{stage}"] = module
-        self.channels = tuple(64 * 2**i * block.expansion for i in range(4))  # type: ignore[assignment]
+        first = 64 * block.expansion
+        self.channels = (first, 2 * first, 4 * first, 8 * first)
         self.attention = nn.ModuleDict(attention_after)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes) if num_classes else nn.Identity()
@@ -214,13 +218,15 @@ class ResNet(nn.Module):
     def features(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The outputs of the four stages, with their attention: strides 4, 8, 16, 32."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        outputs = []
-        for name in ("layer1", "layer2", "layer3", "layer4"):
-            x = getattr(self, name)(x)
-            if name in self.attention:
-                x = self.attention[name](x)
-            outputs.append(x)
-        return tuple(outputs)  # type: ignore[return-value]
+        x1 = self._stage("layer1", x)  # (B, C/8, H/4, W/4)
+        x2 = self._stage("layer2", x1)  # (B, C/4, H/8, W/8)
+        x3 = self._stage("layer3", x2)  # (B, C/2, H/16, W/16)
+        x4 = self._stage("layer4", x3)  # (B, C, H/32, W/32)
+        return x1, x2, x3, x4
+
+    def _stage(self, name: str, x: Tensor) -> Tensor:
+        x = getattr(self, name)(x)
+        return self.attention[name](x) if name in self.attention else x
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.features(x)[-1]  # (B, C, H/32, W/32)
