@@ -8,6 +8,8 @@ PORT ?= 8000
 
 # Some virtual machines advertise AMX and do not provide it: a bfloat16 matmul then kills Python.
 export ONEDNN_MAX_CPU_ISA ?= AVX512_CORE_BF16
+# Threads that wait by spinning make small operations ten times slower on a busy machine.
+export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := book/_ext$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .PHONY: book test notebooks notebooks-all serve lint clean help
