@@ -184,7 +184,7 @@ def picture(name: str = "china", size: int | tuple[int, int] = 224) -> Tensor:
     return image.clamp(0, 1).contiguous()
 
 
-_KINDS = ("bright", "edge -", "edge |", "edge /\\", "blob", "red", "green", "blue")
+_KINDS = ("bright", "edge H", "edge V", "edge D", "blob", "red", "green", "blue")
 
 
 def feature_names(channels: int) -> list[str]:
@@ -192,7 +192,7 @@ def feature_names(channels: int) -> list[str]:
 
     Example:
         >>> feature_names(10)[:3], feature_names(10)[8:]
-        (['bright 1', 'edge - 1', 'edge | 1'], ['bright 2', 'edge - 2'])
+        (['bright 1', 'edge H 1', 'edge V 1'], ['bright 2', 'edge H 2'])
     """
     return [f"{_KINDS[c % len(_KINDS)]} {2 ** (c // len(_KINDS))}" for c in range(channels)]
 

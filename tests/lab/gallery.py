@@ -204,7 +204,21 @@ def multihead():
 GALLERY = {
     f.__name__: f
     for f in (
-        se, cbam, bam, eca, shuffle, psa_parallel, psa_sequential, sge, coordinate, gam,
-        position, channel, danet, criss_cross, ccnet, multihead,
+        se,
+        cbam,
+        bam,
+        eca,
+        shuffle,
+        psa_parallel,
+        psa_sequential,
+        sge,
+        coordinate,
+        gam,
+        position,
+        channel,
+        danet,
+        criss_cross,
+        ccnet,
+        multihead,
     )
 }
