@@ -24,7 +24,7 @@ def literal(module, x, sequential):
     def project(layer, x):
         return F.conv2d(x, layer.weight[:, :, None, None], layer.bias).flatten(2)
 
-    B, C, H, W = x.shape
+    B, _, H, W = x.shape
     s = project(module.channel_query, x).softmax(2)  # (B, 1, N)
     z = project(module.channel_value, x) @ s.transpose(1, 2)  # (B, C/2, 1)
     channel = module.channel_out(z[:, :, 0]).sigmoid()[:, :, None, None]
@@ -57,7 +57,7 @@ class Polarized(MechanismContract):
 
     def reference(self, module, x):
         """Position by position and channel by channel, from the equations."""
-        B, C, H, W = x.shape
+        B, _, H, W = x.shape
         y = torch.empty_like(x)
         for b in range(B):
             points = [x[b, :, i, j] for i in range(H) for j in range(W)]

@@ -79,6 +79,18 @@ def test_a_group_sees_itself_everywhere_and_nothing_of_the_others():
     assert gradient[0, :4].abs().max() == gradient[0, 8:].abs().max() == 0
 
 
+@pytest.mark.parametrize("size", [(15, 17), (16, 16)])
+def test_likeness_on_small_and_large_maps(size):
+    """Two forms of the same inner product, by which is faster; the switch is at 256 positions."""
+    contract = TestSGE()
+    module = contract.built({"groups": 8}, dtype=torch.float64)
+    x = torch.randn(1, 128, *size, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(module(x), contract.reference(module, x), rtol=1e-10, atol=1e-10)
+    g, groups = torch.randn(2, 3, 1, 5), torch.randn(2, 3, 5, size[0] * size[1])
+    expected = torch.einsum("bgoc,bgcn->bgon", g, groups)
+    torch.testing.assert_close(source._dot(g, groups), expected)
+
+
 def test_channels_of_a_group_share_their_gates():
     module = randomise(attnlib.create("sge", 12, groups=3))
     gates = module.attention(torch.randn(2, 12, 3, 4)).unflatten(1, (3, 4))
