@@ -48,8 +48,8 @@ def search_index(root: Path, site: Path, addresses: Addresses) -> None:
 STEPS: list[tuple[str, Callable[[Path, Path, Addresses], object]]] = [
     ("root", write_root),
     ("sitemap", lambda root, site, addresses: write_sitemap(site, addresses)),
-    ("wheel", lambda root, site, addresses: build_wheel(root, site / "wheels")),
     ("search index", search_index),
+    ("wheel", lambda root, site, addresses: build_wheel(root, site / "wheels")),
 ]
 
 

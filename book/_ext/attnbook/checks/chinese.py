@@ -26,7 +26,7 @@ _CODE, _ROLE = "\ue000", "\ue001"
 _SHOWN_AS = {"numref": f"图{_ROLE}{_CODE}", "cite:t": _CODE}
 
 _RULES = [
-    (re.compile(rf"[{_HAN}]\s?[,;:?!](?![\w/])"), "half-width punctuation after Chinese"),
+    (re.compile(rf"[{_HAN}]\s?[,;:?!](?![A-Za-z0-9/])"), "half-width punctuation after Chinese"),
     (re.compile(rf"[{_HAN}]\.(?=\s|$)"), "half-width full stop after Chinese"),
     (re.compile(rf"[,;:?!]\s*[{_HAN}]"), "half-width punctuation before Chinese"),
     (re.compile(rf"\([^()]*[{_HAN}][^()]*\)"), "half-width brackets around Chinese"),
@@ -132,8 +132,9 @@ def english_has_no_han(page: Page) -> Iterator[Problem]:
         if len(re.findall(rf"[{_HAN}]", text)) > len(text) / 4:
             yield page.problem(cell, "a block tagged lang-en is written in Chinese")
     for cell in page.prose("zh"):
-        lines = [plain(part.text) for part in _lines(cell.parts) if part.text.strip()]
-        if len("".join(lines)) > 80 and not re.search(rf"[{_HAN}]", "".join(lines)):
+        lines = [part.text for part in cell.parts if part.kind == "text"]
+        text = "".join(plain(line) for line in lines if not _starts_anew(line))
+        if len(text) > 80 and not re.search(rf"[{_HAN}]", text):
             yield page.problem(cell, "a block tagged lang-zh holds no Chinese")
 
 

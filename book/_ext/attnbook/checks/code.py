@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from attnbook import notebooks
 from attnbook.checks import Cell, Page, Problem
@@ -53,16 +53,25 @@ def executed(page: Page) -> Iterator[tuple[Cell, dict]]:  # type: ignore[type-ar
         yield from zip(page.code(), stored, strict=True)
 
 
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in an output, pictures left out."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not key.startswith("image/"):
+                yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
 def outputs_are_clean(page: Page) -> Iterator[Problem]:
     for cell, stored in executed(page):
         if stored.get("execution_count") is None:
             yield page.problem(cell, "was never executed; run `make notebooks`")
         for output in stored["outputs"]:
-            text = json.dumps(
-                {k: v for k, v in output.get("data", {}).items() if not k.startswith("image/png")}
-                or output,
-                ensure_ascii=False,
-            )
+            text = "\n".join(_texts(output))
             if output["output_type"] == "error" and "raises-exception" not in cell.tags:
                 yield page.problem(cell, f"ended in an error: {output['ename']}: {output['evalue']}")
             if output.get("name") == "stderr":
