@@ -87,7 +87,7 @@ window.attnSearch = (() => {
     return last[b.length];
   };
   const nearest = (word, list) => {
-    const most = han.test(word) ? (word.length > 3 ? 2 : 1) : word.length > 7 ? 3 : word.length > 4 ? 2 : 1;
+    const most = han.test(word) ? (word.length > 5 ? 2 : 1) : word.length > 7 ? 3 : word.length > 4 ? 2 : 1;
     let best = null;
     let least = most + 1;
     list.forEach((candidate, rank) => {
@@ -100,8 +100,8 @@ window.attnSearch = (() => {
     const q = fold(query);
     if (han.test(q)) {
       const whole = tight(query);
-      if (index.terms.some((term) => tight(term).includes(whole) || whole.includes(tight(term)))) return null;
-      return nearest(whole, index.terms);
+      if (whole.length < 3 || index.terms.some((term) => tight(term).includes(whole))) return null;
+      return nearest(whole, index.terms.filter((term) => Math.abs(tight(term).length - whole.length) < 2));
     }
     let changed = false;
     const mended = q.split(" ").map((word) => {
@@ -134,12 +134,16 @@ window.attnSearch = (() => {
     };
     let full = [];
     if (pagefind) {
-      const hits = await pagefind.search(query);
-      full = await Promise.all(hits.results.slice(0, 12).map((hit) => hit.data()));
+      // Pagefind answers a word it has never seen with the nearest beginning of it: not an answer.
+      const latin = fold(query).split(" ").filter((word) => word.length > 3 && !han.test(word) && !/\d/.test(word));
+      if (!latin.length || latin.some(known) || han.test(query)) {
+        const hits = await pagefind.search(query);
+        full = await Promise.all(hits.results.slice(0, 12).map((hit) => hit.data()));
+      }
     }
     const text = () => {
       for (const hit of full) {
-        const url = new URL(hit.url, location.href).pathname;
+        const url = new URL(hit.url, location.href).pathname.replace(/\/$/, "/index.html");
         const relative = index.pages.findIndex(([page]) => url.endsWith(`/${page}`));
         if (relative < 0) continue;
         const entry = add(index.pages[relative][0]);

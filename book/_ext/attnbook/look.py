@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,15 @@ REPLACED = re.compile(
     r"searchtools|language_data|translations\.js|comments|design-style"
     r")"
 )
+
+#: Files and folders of ``_static`` that belong to them.
+UNUSED = (
+    "images", "locales", "scripts", "styles", "vendor", "file.png", "minus.png", "plus.png",
+    "sbt-webpack-macros.html", "webpack-macros.html", "__pycache__", "sphinx-thebe.css",
+)  # fmt: skip
+_VIEWPORT = re.compile(r'<meta name="viewport"[^>]*>\s*')
+#: Emphasis of Latin words in Chinese text: slanted, where Chinese characters get dots.
+_EMPHASIS = re.compile(r"<em>([^<\u3400-\u9fff]+)</em>")
 
 #: Words that tools write into the page in English in either edition.
 WORDS_ZH = {
@@ -116,6 +126,7 @@ def mend(body: str, language: str) -> str:
     if language == "zh":
         for english, chinese in WORDS_ZH.items():
             body = body.replace(english, chinese)
+        body = _EMPHASIS.sub(r'<em class="latin">\1</em>', body)
     return body
 
 
@@ -130,15 +141,41 @@ def _page_context(
     context["is_chapter"] = pagename.startswith("notebooks/")
     context["css_files"] = [f for f in context.get("css_files", []) if not _replaced(f)]
     context["script_files"] = [f for f in context.get("script_files", []) if not _replaced(f)]
+    context["metatags"] = _VIEWPORT.sub("", context.get("metatags", ""))
+    if pagename in app.env.titles:
+        context["plain_title"] = app.env.titles[pagename].astext()  # without the chapter's number
     if context.get("body"):
         context["body"] = mend(context["body"], language)
 
 
 def _replaced(asset: Any) -> bool:
-    return bool(REPLACED.match(str(getattr(asset, "filename", None) or asset)))
+    """Whether an asset belongs to what the layout replaces; inline scripts are all the theme's."""
+    name = getattr(asset, "filename", asset)
+    return not name or bool(REPLACED.match(str(name)))
+
+
+def _on_config_inited(app: Sphinx, config: Any) -> None:
+    config.html_use_index = False  # the search has the book's index
+
+
+def _on_build_finished(app: Sphinx, exception: Exception | None) -> None:
+    """Leave out of the site what no page loads: the theme's own assets, the index of its search."""
+    if exception is not None or app.builder.name != "html":
+        return
+    out = Path(app.outdir)
+    for path in [*(out / "_static" / name for name in UNUSED), out / "searchindex.js"]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    for path in (out / "_static").iterdir():
+        if path.is_file() and _replaced(path.name):
+            path.unlink()
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     # After everything that adds assets or builds context.
     app.connect("html-page-context", _page_context, priority=900)
+    app.connect("config-inited", _on_config_inited)
+    app.connect("build-finished", _on_build_finished)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -67,15 +67,15 @@ WHAT = {
 WORDS = {
     "en": {
         "title": "Map of the twelve papers, 2017 to 2021", "gates": "Gates", "mixtures": "Mixtures",
-        "from": "after {}", "paper": "Paper", "year": "Year", "attends": "Attends to",
-        "kind": "Kind", "parameters": "Parameters", "macs": "MACs", "chapter": "Chapter",
+        "from": "after {}", "year": "Year", "attends": "Attends to",
+        "kind": "Kind", "parameters": "Parameters", "macs": "MACs", "chapter": "Chapter and paper",
         "colab": "Colab", "open": "Open in Colab: {}", "read": "Read", "table": "Chapters",
         "comma": ", ",
     },
     "zh": {
         "title": "十二篇论文的地图，2017 至 2021 年", "gates": "门控", "mixtures": "混合",
-        "from": "承接 {}", "paper": "论文", "year": "年份", "attends": "关注",
-        "kind": "类型", "parameters": "参数量", "macs": "乘加（MACs）", "chapter": "本书",
+        "from": "承接 {}", "year": "年份", "attends": "关注",
+        "kind": "类型", "parameters": "参数量", "macs": "乘加（MACs）", "chapter": "章节与论文",
         "colab": "Colab", "open": "在 Colab 中打开：{}", "read": "阅读", "table": "各章",
         "comma": "、",
     },
@@ -116,10 +116,11 @@ def _box(
 ) -> str:
     """A paper at its place: a frame, its name and what it attends to; a link if it has a chapter."""
     width, height = size
+    start = (height - 16 * len(lines) + 3) / 2  # the lines stand in the middle of the frame
     text = "".join(
         f'<text class="{kind}" x="{x + width / 2:g}" y="{y + offset:g}" text-anchor="middle" '
-        f'font-size="{font:g}">{escape(words)}</text>'
-        for (kind, words), offset, font in zip(lines, (20, 36, 50), (13, 10.5, 10.5), strict=False)
+        f'font-size="{font if len(words) < 11 else font - 1:g}">{escape(words)}</text>'
+        for (kind, words), offset, font in zip(lines, (start + 11, start + 27, start + 41), (13.5, 11, 11), strict=False)
     )
     frame = (
         f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{17 if node.mixture else 4}"/>'
@@ -144,7 +145,7 @@ def _wide(links: dict[str, str], language: str) -> str:
         n.stem: (left + n.column * step_x + (16 if n.column > 4 else 0), top + n.row * step_y)
         for n in PAPERS
     }
-    width = left + 7 * step_x + 12
+    width = left + 7 * step_x + 18
     height = top + 5 * step_y + box[1] + 12
     split = left + 5 * step_x + 4
     parts = [
@@ -247,7 +248,7 @@ def draw_table(
     words = WORDS[language]
     head = "".join(
         f'<th{" class=num" if name in ("parameters", "macs") else ""} scope="col">{words[name]}</th>'
-        for name in ("chapter", "paper", "year", "attends", "kind", "parameters", "macs", "colab")
+        for name in ("chapter", "year", "attends", "kind", "parameters", "macs", "colab")
     )
     body = []
     for row in rows:
@@ -268,8 +269,9 @@ def draw_table(
 
         body.append(
             "<tr>"
-            f'<th scope="row"><a href="{escape(links[stem])}">{escape(titles[stem])}</a></th>'
-            f'<td lang="en"><a href="https://arxiv.org/abs/{row["arxiv"]}">{escape(row["title"])}</a></td>'
+            f'<th scope="row"><a href="{escape(links[stem])}">{escape(titles[stem])}</a>'
+            f'<span class="of" lang="en"><a href="https://arxiv.org/abs/{row["arxiv"]}">'
+            f"{escape(row['title'])}</a></span></th>"
             f'<td>{row["year"]}</td>'
             f"<td>{_distinct(attends, words['comma'])}</td>"
             f"<td>{_distinct([KIND[language][m['kind']] for m in modules], words['comma'])}</td>"
