@@ -249,11 +249,12 @@ PLOTS = {
 @pytest.mark.parametrize("name", PLOTS)
 class TestForm:
     def test_is_a_small_sharp_picture_of_phone_width(self, name):
-        png = PLOTS[name]()._repr_png_()
+        png, metadata = PLOTS[name]()._repr_png_()
+        assert metadata == {"width": 520}
         assert len(png) < 150_000
         with Image.open(io.BytesIO(png)) as image:
-            assert image.width == 624  # 5.2 in at 120 dots
-            assert 150 < image.height < 700
+            assert image.width == 780  # 5.2 in at 150 dots
+            assert 190 < image.height < 870
             assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)  # the card
 
     def test_is_the_same_each_time(self, name):
@@ -323,4 +324,4 @@ def test_save(tmp_path):
     plot.axes[0].plot([1, 2])
     plot.save(tmp_path / "plot.png")
     with Image.open(tmp_path / "plot.png") as image:
-        assert image.size == (624, 360)
+        assert image.size == (780, 450)
