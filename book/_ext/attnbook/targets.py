@@ -74,7 +74,9 @@ class SphinxTargets:
 
     def page(self, name: str) -> tuple[str, str]:
         docname = docname_join(self.docname, name)
-        return self.env.titles[docname].astext(), self.addresses.page(self.edition, docname)
+        # A page that does not exist is Sphinx's error to report, not ours.
+        title = self.env.titles[docname].astext() if docname in self.env.titles else docname
+        return title, self.addresses.page(self.edition, docname)
 
     def image(self, path: str) -> str:
         folder = self.docname.rpartition("/")[0]
