@@ -1,5 +1,6 @@
 """attnlib: the attention modules that people plug into vision networks, correct to their papers."""
 
+from attnlib.convert import convert_state_dict
 from attnlib.mechanisms import *  # noqa: F403
 from attnlib.mechanisms import __all__ as _mechanisms
 from attnlib.networks.insert import insert, inserted, new_parameters, remove
@@ -10,6 +11,7 @@ __all__ = [
     "Info",
     "Paper",
     "available",
+    "convert_state_dict",
     "create",
     "info",
     "insert",
