@@ -15,3 +15,18 @@ import torch
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--run-browser", action="store_true", help="run the tests of the built site in Chromium"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--run-browser"):
+        return
+    skip = pytest.mark.skip(reason="the built site in Chromium: --run-browser, or make test")
+    for item in items:
+        if "browser" in item.keywords:
+            item.add_marker(skip)

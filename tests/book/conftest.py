@@ -1,4 +1,4 @@
-"""A book of two pages to try the machinery on: executed once, copied for each test that changes it."""
+"""A book of two pages to try the machinery on: executed once, copied for tests that change it."""
 
 from __future__ import annotations
 

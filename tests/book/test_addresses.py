@@ -40,4 +40,6 @@ def test_a_site_of_its_own_and_another_branch(root):
 def test_the_install_cell_never_touches_torch(root):
     cell = Addresses.load(root, environment={}).install_cell
     assert "torch" not in cell.replace("attnlib", "")
-    assert cell.startswith("try:\n    import attnlib\nexcept ModuleNotFoundError:\n    %pip install -q ")
+    assert cell.startswith(
+        "try:\n    import attnlib\nexcept ModuleNotFoundError:\n    %pip install -q "
+    )

@@ -31,7 +31,10 @@ def article(text):
 @pytest.mark.parametrize("page", PAGES)
 def test_sections_have_the_same_addresses_in_both_editions(mini_site, page):
     ids = [
-        re.findall(r'<(?:section|figure|div class="math)[^>]*? id="([^"]+)"', article(read(mini_site, e, page)))
+        re.findall(
+            r'<(?:section|figure|div class="math)[^>]*? id="([^"]+)"',
+            article(read(mini_site, e, page)),
+        )
         for e in ("en", "zh")
     ]
     assert ids[0] == ids[1]
@@ -61,7 +64,8 @@ def test_heads_name_language_twin_and_canonical(mini_site, page):
         assert f'<html lang="{lang}"' in text
         for hreflang, folder in (("en", "en"), ("zh-CN", "zh"), ("x-default", "en")):
             assert (
-                f'<link rel="alternate" hreflang="{hreflang}" href="{SITE}/{folder}/{page}.html" />' in text
+                f'<link rel="alternate" hreflang="{hreflang}" href="{SITE}/{folder}/{page}.html" />'
+                in text
             )
         (canonical,) = re.findall(r'<link rel="canonical" href="([^"]+)"', text)
         assert canonical == f"{SITE}/{edition}/{page}.html"
@@ -82,7 +86,9 @@ def test_formulas_are_finished_and_nothing_is_fetched_for_them(mini_site):
     text = read(mini_site, "zh", "notebooks/demo")
     assert text.count('class="katex-display"') == 2
     assert "mathjax" not in re.sub(r"(tex2jax|mathjax)_ignore", "", text.lower())
-    assert "\\frac" not in re.sub(r"<annotation.*?</annotation>", "", article(text), flags=re.DOTALL)
+    assert "\\frac" not in re.sub(
+        r"<annotation.*?</annotation>", "", article(text), flags=re.DOTALL
+    )
     assert (mini_site / "zh" / "_static" / "katex" / "fonts" / "KaTeX_Main-Regular.woff2").is_file()
     assert "katex.min.css" not in read(mini_site, "zh", "index")
 
@@ -92,13 +98,18 @@ def test_equations_and_figures_are_numbered_and_linked(mini_site):
         text = article(read(mini_site, edition, "notebooks/demo"))
         assert '<a class="reference internal" href="#equation-eq-demo-mean">(1.1)</a>' in text
         assert '<span class="eqno">(1.2)' in text
-        assert f'href="#fig-demo-structure"><span class="std std-numref">{figure}</span></a>' in text
+        assert (
+            f'href="#fig-demo-structure"><span class="std std-numref">{figure}</span></a>' in text
+        )
         other = article(read(mini_site, edition, "book/page"))
         assert 'href="../notebooks/demo.html#equation-eq-demo-mean">(1.1)</a>' in other
 
 
 def test_figures_are_figures_with_alternative_text(mini_site):
-    for edition, dot, box in (("en", "A dot", 'A box named "x"'), ("zh", "一个点", "一个写着“x”的方块")):
+    for edition, dot, box in (
+        ("en", "A dot", 'A box named "x"'),
+        ("zh", "一个点", "一个写着“x”的方块"),
+    ):
         text = article(read(mini_site, edition, "notebooks/demo"))
         assert re.search(rf'<figure [^>]*id="fig-demo-dot">\s*<img [^>]*alt="{dot}"', text)
         (label,) = re.findall(r'<svg role="img" aria-label="([^"]*)"', text)
@@ -115,7 +126,9 @@ def test_the_notebook_beside_the_page_is_plain_and_executed(mini_site, edition):
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert all(cell["execution_count"] for cell in code)
     assert {"output_type": "stream", "name": "stdout", "text": "3.0\n"} in code[2]["outputs"]
-    prose = "".join(cell["source"] for cell in notebook["cells"][1:] if cell["cell_type"] == "markdown")
+    prose = "".join(
+        cell["source"] for cell in notebook["cells"][1:] if cell["cell_type"] == "markdown"
+    )
     assert bool(re.search(r"[\u4e00-\u9fff]", prose)) == (edition == "zh")
     # The numbers that the page shows.
     assert "\\tag{1.1}" in prose
@@ -133,7 +146,9 @@ def test_pages_say_what_their_outputs_were_made_with(mini_site, executed_mini):
     pair = json.loads((executed_mini / "notebooks" / "demo.ipynb").read_text("utf8"))
     record = pair["metadata"]["attnbook"]
     for edition in ("en", "zh"):
-        (line,) = re.findall(r'class="provenance">(.*?)</p>', read(mini_site, edition, "notebooks/demo"))
+        (line,) = re.findall(
+            r'class="provenance">(.*?)</p>', read(mini_site, edition, "notebooks/demo")
+        )
         assert record["torch"] in line
         assert record["date"] in line
         assert html.escape(record["device"]) in line
@@ -141,7 +156,9 @@ def test_pages_say_what_their_outputs_were_made_with(mini_site, executed_mini):
 
 def test_a_formula_that_cannot_be_set_stops_the_build_and_is_named(mini, tmp_path):
     page = mini / "book" / "page.md"
-    page.write_text(page.read_text("utf8").replace("The chapter", r"With $\nosuchmacro$ the chapter"), "utf8")
+    page.write_text(
+        page.read_text("utf8").replace("The chapter", r"With $\nosuchmacro$ the chapter"), "utf8"
+    )
     result = build_edition(mini, "en", tmp_path / "out")
     assert result.returncode != 0
     assert "book/page: KaTeX cannot set" in result.stderr
@@ -151,7 +168,9 @@ def test_a_formula_that_cannot_be_set_stops_the_build_and_is_named(mini, tmp_pat
 
 def test_a_broken_reference_stops_the_build(mini, tmp_path):
     page = mini / "book" / "page.md"
-    page.write_text(page.read_text("utf8").replace("{eq}`eq-demo-mean`", "{eq}`eq-demo-sum`"), "utf8")
+    page.write_text(
+        page.read_text("utf8").replace("{eq}`eq-demo-mean`", "{eq}`eq-demo-sum`"), "utf8"
+    )
     result = build_edition(mini, "zh", tmp_path / "out")
     assert result.returncode != 0
     assert "eq-demo-sum" in result.stderr
@@ -175,7 +194,9 @@ def test_the_root_of_the_site(mini_site, mini, tmp_path):
     site = tmp_path / "site"
     shutil.copytree(mini_site, site)
     (mini / "book" / "_root").mkdir()
-    (mini / "book" / "_root" / "index.html").write_text('<a href="{{ path }}en/">{{ site }}</a>', "utf8")
+    (mini / "book" / "_root" / "index.html").write_text(
+        '<a href="{{ path }}en/">{{ site }}</a>', "utf8"
+    )
     addresses = Addresses.load(mini, environment={})
     write_root(mini, site, addresses)
     write_sitemap(site, addresses)

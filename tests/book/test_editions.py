@@ -57,7 +57,11 @@ def test_front_matter_is_in_one_language():
 
 def test_a_notebook_keeps_its_code_and_one_language():
     def prose(language, source):
-        return {"cell_type": "markdown", "metadata": {"tags": [f"lang-{language}"]}, "source": source}
+        return {
+            "cell_type": "markdown",
+            "metadata": {"tags": [f"lang-{language}"]},
+            "source": source,
+        }
 
     code = {"cell_type": "code", "metadata": {}, "source": "1", "outputs": []}
     notebook = {
@@ -76,13 +80,19 @@ def test_a_figure_gets_name_caption_and_alternative_text_of_its_language():
         "alt": {"en": "a dot", "zh": "一个点"},
         "caption": {"en": "One dot.", "zh": "一个点。"},
     }
-    svg = {"output_type": "display_data", "data": {"text/html": ["<svg>", "</svg>"]}, "metadata": {}}
+    svg = {
+        "output_type": "display_data",
+        "data": {"text/html": ["<svg>", "</svg>"]},
+        "metadata": {},
+    }
     cell = {"cell_type": "code", "metadata": {"figure": figure}, "source": "", "outputs": [svg]}
     (filtered,) = filter_notebook({"metadata": {}, "cells": [cell]}, ZH)["cells"]
     assert filtered["metadata"] == {
         "mystnb": {"figure": {"name": "fig-x", "caption": "一个点。"}, "image": {"alt": "一个点"}}
     }
-    assert filtered["outputs"][0]["data"]["text/html"].startswith('<svg role="img" aria-label="一个点">')
+    assert filtered["outputs"][0]["data"]["text/html"].startswith(
+        '<svg role="img" aria-label="一个点">'
+    )
     assert cell["metadata"] == {"figure": figure}  # the source is left alone
 
 

@@ -73,7 +73,11 @@ def test_two_runs_leave_the_same_notebook(mini):
 
 
 def test_the_environment_of_a_run(mini):
-    edit(mini, "print(z)", 'import os, attnlib; print(os.environ["PYTHONHASHSEED"], os.environ["ONEDNN_MAX_CPU_ISA"])')
+    edit(
+        mini,
+        "print(z)",
+        'import os, attnlib; print(os.environ["PYTHONHASHSEED"], os.environ["ONEDNN_MAX_CPU_ISA"])',
+    )
     execute.update(mini, "demo")
     assert "0 AVX512_CORE_BF16\n" in json.dumps(pair(mini)).replace("\\n", "\n")
 

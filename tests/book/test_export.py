@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (one construct, one line)
 """A chapter as a plain notebook: what becomes of each construct, and what is found if one stays."""
 
 import pytest
@@ -28,7 +29,10 @@ class Numbered:
         return f"https://s/en/_images/{path.rpartition('/')[2]}"
 
     def citation(self, key):
-        return {"a": Citation("Hu et al.", "2018", "https://a"), "b": Citation("Vaswani", "2017", "")}[key]
+        return {
+            "a": Citation("Hu et al.", "2018", "https://a"),
+            "b": Citation("Vaswani", "2017", ""),
+        }[key]
 
 
 @pytest.mark.parametrize(
@@ -40,13 +44,22 @@ class Numbered:
         ("by {eq}`eq-x-here` and {eq}`eq-y-there`", "by (2.1) and [(1.4)](https://s/en/y.html#e)"),
         ("{numref}`fig-x-here`", "Fig. 2.1"),
         ("{numref}`picture %s <fig-y-there>`", "[picture 1.2](https://s/en/y.html#f)"),
-        ("{ref}`the price <x-cost>`, {ref}`y-cost`", "the price, [Cost of y](https://s/en/y.html#c)"),
-        ("{doc}`y`, {doc}`words <y>`", "[Page y](https://s/en/y.html), [words](https://s/en/y.html)"),
+        (
+            "{ref}`the price <x-cost>`, {ref}`y-cost`",
+            "the price, [Cost of y](https://s/en/y.html#c)",
+        ),
+        (
+            "{doc}`y`, {doc}`words <y>`",
+            "[Page y](https://s/en/y.html), [words](https://s/en/y.html)",
+        ),
         ("$$\nx\n$$ (eq-x-here)", "$$\nx\n\\tag{2.1}\n$$"),
         ("$$\nx\n$$", "$$\nx\n$$"),
         ("$$ x $$ (eq-x-here)", "$$\nx\n\\tag{2.1}\n$$"),
         (":::{note}\nmind {eq}`eq-x-here`\n:::", "> **Note**\n>\n> mind (2.1)"),
-        (":::{admonition} Why $r$?\nso\n\n$$\nx\n$$\n:::", "> **Why $r$?**\n>\n> so\n>\n> $$\n> x\n> $$"),
+        (
+            ":::{admonition} Why $r$?\nso\n\n$$\nx\n$$\n:::",
+            "> **Why $r$?**\n>\n> so\n>\n> $$\n> x\n> $$",
+        ),
         (
             ":::{dropdown} Solution\nhalf\n:::",
             "<details>\n<summary>Solution</summary>\n\nhalf\n\n</details>",
@@ -55,7 +68,10 @@ class Numbered:
             "::::{dropdown} Solution\n:::{tip}\nt\n:::\n::::",
             "<details>\n<summary>Solution</summary>\n\n> **Tip**\n>\n> t\n\n</details>",
         ),
-        (":::{div} paper-card\n| a |\n|---|\n| {cite:t}`b` |\n:::", "| a |\n|---|\n| Vaswani (2017) |"),
+        (
+            ":::{div} paper-card\n| a |\n|---|\n| {cite:t}`b` |\n:::",
+            "| a |\n|---|\n| Vaswani (2017) |",
+        ),
         ("![a dot](../book/_static/dot.png)", "![a dot](https://s/en/_images/dot.png)"),
         ("`{eq}` and `$x$` and $a_b$ stay", "`{eq}` and `$x$` and $a_b$ stay"),
         ("```python\n(x)=\n:::\n```", "```python\n(x)=\n:::\n```"),
@@ -72,7 +88,9 @@ def test_titles_of_admonitions_are_in_the_language():
 
 def cell(source, kind="markdown", **metadata):
     base = {"cell_type": kind, "id": "i", "metadata": metadata, "source": source}
-    return base | ({"outputs": [{"output_type": "stream"}], "execution_count": 1} if kind == "code" else {})
+    return base | (
+        {"outputs": [{"output_type": "stream"}], "execution_count": 1} if kind == "code" else {}
+    )
 
 
 @pytest.fixture
@@ -122,7 +140,14 @@ def test_leftovers_are_found(left):
 
 
 @pytest.mark.parametrize(
-    "fine", ["```text\n(x)=\n:::{note}\n```", "`{eq}`", "$$\n\\frac{a}{b}\n$$", "[y](https://y)", "set {1, 2}"]
+    "fine",
+    [
+        "```text\n(x)=\n:::{note}\n```",
+        "`{eq}`",
+        "$$\n\\frac{a}{b}\n$$",
+        "[y](https://y)",
+        "set {1, 2}",
+    ],
 )
 def test_plain_markdown_is_no_leftover(fine):
     assert leftovers({"cells": [cell(fine)]}) == []
@@ -130,5 +155,7 @@ def test_plain_markdown_is_no_leftover(fine):
 
 def test_citations_of_the_book(root):
     sources = read(root / "book" / "references.bib")
-    assert sources["hu2018squeeze"] == Citation("Hu et al.", "2018", "https://arxiv.org/abs/1709.01507")
+    assert sources["hu2018squeeze"] == Citation(
+        "Hu et al.", "2018", "https://arxiv.org/abs/1709.01507"
+    )
     assert all(source.year and source.url for source in sources.values())

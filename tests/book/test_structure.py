@@ -1,9 +1,8 @@
-"""The sources of the book hold everything that the checks ask for; see test_structure_catches.py."""
+"""The sources of the book pass every check; test_structure_catches.py shows that checks work."""
 
 import pytest
 from attnbook.structure import BOOK_CHECKS, PAGE_CHECKS, contents_are_complete, read_book
 from attnbook.structure import files_in_contents as files
-
 from book.conftest import ROOT
 
 BOOK = read_book(ROOT)

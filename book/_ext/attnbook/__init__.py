@@ -1,7 +1,8 @@
 """The machinery of the book: one bilingual source, two editions of a site, portable notebooks.
 
 As a Sphinx extension (``_config.yml`` loads it) every module below adds one thing to the build. As
-commands: ``python -m attnbook.execute``, ``python -m attnbook.build``, ``python -m attnbook.structure``.
+commands: ``python -m attnbook.execute``, ``python -m attnbook.build``, ``python -m
+attnbook.structure``.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
-"""Where the source lives and where the book is published: one place, and a fork's own when it says so.
+"""Where the source lives and where the book is published; a fork gets addresses of its own.
 
 The addresses stand in ``_config.yml``. A publishing job on a fork sets ``ATTNBOOK_REPOSITORY``
-(``https://github.com/<owner>/<name>``), and where they differ from the usual ``ATTNBOOK_BASEURL`` and
-``ATTNBOOK_BRANCH`` (the branch that holds the built site), and every link follows.
+(``https://github.com/<owner>/<name>``), and where they differ from the usual ``ATTNBOOK_BASEURL``
+and ``ATTNBOOK_BRANCH`` (the branch that holds the built site), and every link follows.
 """
 
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
+import tomllib
 import yaml
 
 from attnbook.languages import Edition

@@ -3,8 +3,8 @@
     _build/html/          the chooser, sitemap, 404 page, wheels
     _build/html/en/ zh/   the two editions, each chapter's notebook beside its page
 
-Chapters whose code changed run first; both editions are then built at the same time, any warning is an
-error; and every step of ``STEPS`` follows on the finished pages.
+Chapters whose code changed run first; both editions are then built at the same time, any warning is
+an error; and every step of ``STEPS`` follows on the finished pages.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -35,11 +36,12 @@ def build_editions(root: Path, site: Path) -> bool:
         )
         for edition in EDITIONS
     ]
-    return not any([process.wait() for process in processes])
+    codes = [process.wait() for process in processes]
+    return not any(codes)
 
 
 def search_index(root: Path, site: Path, addresses: Addresses) -> None:
-    """The index that readers search (its own module: it is the only step with a program of its own)."""
+    """The index that readers search."""
     if importlib.util.find_spec("attnbook.search"):
         importlib.import_module("attnbook.search").run(root, site)
 
@@ -77,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name, step in STEPS:
         say(name)
         step(root, site, addresses)
-    say(f"the book stands in {site.relative_to(Path.cwd()) if site.is_relative_to(Path.cwd()) else site}")
+    say(f"the book stands in {os.path.relpath(site)}")
     return 0
 
 

@@ -1,6 +1,7 @@
 """Build one edition: ``python -m attnbook.edition en|zh OUT``, in a process of its own.
 
-It is the build that ``jupyter-book build .`` makes, with the language set; no ``conf.py`` is written.
+It is the build that ``jupyter-book build .`` makes, with the language set; no ``conf.py`` is
+written.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from attnbook.languages import EDITIONS
 
 
 def build(root: Path, code: str, out: Path, work: Path, *, strict: bool = True) -> int:
-    """Build the edition ``code`` of the book at ``root`` into ``out``; intermediate files in ``work``."""
+    """Build the edition ``code`` of the book at ``root`` into ``out``, by way of ``work``."""
     from jupyter_book.sphinx import build_sphinx
 
     edition = next(edition for edition in EDITIONS if edition.code == code)

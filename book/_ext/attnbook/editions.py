@@ -78,9 +78,7 @@ def _front_matter(lines: list[str], edition: Edition, height: int) -> list[str]:
 
 def filter_notebook(notebook: dict[str, Any], edition: Edition) -> dict[str, Any]:
     """A bilingual notebook → the notebook in one language, its figures as MyST-NB wants them."""
-    metadata = {
-        key: in_language(value, edition) for key, value in notebook["metadata"].items()
-    }
+    metadata = {key: in_language(value, edition) for key, value in notebook["metadata"].items()}
     cells = [
         _code_cell(cell, edition) if cell["cell_type"] == "code" else cell
         for cell in notebook["cells"]
@@ -112,7 +110,7 @@ def _code_cell(cell: dict[str, Any], edition: Edition) -> dict[str, Any]:
 
 
 def describe_svg(output: dict[str, Any], alt: str) -> dict[str, Any]:
-    """Give the inline SVG of an output its alternative text; other outputs come back as they are."""
+    """Give the inline SVG of an output its alternative text; leave other outputs alone."""
     html = output.get("data", {}).get("text/html")
     if html is None:
         return output

@@ -1,9 +1,9 @@
 """Run chapters and keep what they printed: ``python -m attnbook.execute [--all] [stem ...]``.
 
-A chapter runs when its code differs from that of its executed pair; where only prose, captions or tags
-changed, the pair takes them over and keeps its outputs. ``--all`` runs everything. What a run leaves in
-the notebook is the same on every machine but for numbers that are meant to differ: no paths of the
-machine, no time stamps of cells, no random ids.
+A chapter runs when its code differs from that of its executed pair; where only prose, captions or
+tags changed, the pair takes them over and keeps its outputs. ``--all`` runs everything. What a run
+leaves in the notebook is the same on every machine but for numbers that are meant to differ: no
+paths of the machine, no time stamps of cells, no random ids.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from attnbook.versions import git, head
 
 CELL_TIMEOUT = 120  # seconds
 ENVIRONMENT = {
-    # Some virtual machines advertise AMX and do not provide it: a bfloat16 matmul then kills Python.
+    # Some machines advertise AMX and do not provide it: a bfloat16 matmul then kills Python.
     "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16",
     # Threads that wait by spinning make small operations ten times slower on a busy machine.
     "OMP_WAIT_POLICY": "PASSIVE",
@@ -123,7 +123,7 @@ def provenance(root: Path) -> dict[str, Any]:
 
 
 def update(root: Path, stem: str, *, always: bool = False) -> str | None:
-    """Bring one chapter's pair up to date; says what was done (``"code"``, ``"prose"``) or ``None``."""
+    """Bring one chapter's pair up to date; says what changed: ``"code"``, ``"prose"``, ``None``."""
     source = notebooks.read_source(notebooks.source_path(root, stem))
     target = notebooks.pair_path(root, stem)
     pair = notebooks.read_pair(target)
@@ -150,7 +150,9 @@ def update(root: Path, stem: str, *, always: bool = False) -> str | None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m attnbook.execute", description=__doc__)
-    parser.add_argument("stems", nargs="*", help="chapters to look at; all of them if none is named")
+    parser.add_argument(
+        "stems", nargs="*", help="chapters to look at; all of them if none is named"
+    )
     parser.add_argument("--all", action="store_true", help="run them even if nothing changed")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository")
     options = parser.parse_args(arguments)

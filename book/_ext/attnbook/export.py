@@ -1,9 +1,10 @@
 """A chapter as a plain notebook in one language, for Colab and for download.
 
-Colab, and a Jupyter without extensions, know ordinary Markdown only. Everything that the site's Markdown
-can do beyond it becomes something ordinary: labels go, citations and references turn into words and links
-that carry the site's own numbers, admonitions into quotations, folded solutions into ``<details>``,
-numbered equations into ``\\tag``. Outputs stay, and the first cell installs the attnlib of this very book.
+Colab, and a Jupyter without extensions, know ordinary Markdown only. Everything that the site's
+Markdown can do beyond it becomes something ordinary: labels go, citations and references turn into
+words and links that carry the site's own numbers, admonitions into quotations, folded solutions
+into ``<details>``, numbered equations into ``\\tag``. Outputs stay, and the first cell installs the
+attnlib of this very book.
 """
 
 from __future__ import annotations
@@ -171,7 +172,9 @@ def _absolute(url: str) -> bool:
 
 def _role(role: str, content: str, targets: Targets) -> str:
     if role == "cite:p":
-        return f"({', '.join(targets.citation(k.strip()).in_brackets() for k in content.split(','))})"
+        return (
+            f"({', '.join(targets.citation(k.strip()).in_brackets() for k in content.split(','))})"
+        )
     if role == "cite:t":
         return ", ".join(targets.citation(k.strip()).in_text() for k in content.split(","))
     words, target = target_of(content)

@@ -29,9 +29,7 @@ def first_sentences(doctree: nodes.document) -> str:
     return ""
 
 
-def tags(
-    app: Any, docname: str, edition: Edition, title: str, description: str
-) -> list[str]:
+def tags(app: Any, docname: str, edition: Edition, title: str, description: str) -> list[str]:
     """The tags of the page's ``<head>`` that depend on edition and page."""
     addresses = addresses_of(Path(app.srcdir))
     lines = [
@@ -69,7 +67,9 @@ def on_page_context(
     edition = edition_of(app.config.language)
     if pagename not in app.env.found_docs:
         # Search and index: found by readers on the site, of no use elsewhere.
-        context["metatags"] = context.get("metatags", "") + '\n<meta name="robots" content="noindex" />'
+        context["metatags"] = (
+            context.get("metatags", "") + '\n<meta name="robots" content="noindex" />'
+        )
         return
     description = app.env.metadata[pagename].get("description") or first_sentences(doctree)
     title = app.env.titles[pagename].astext()

@@ -26,12 +26,8 @@ class Edition:
         return ZH if self is EN else EN
 
 
-EN = Edition(
-    "en", "en", "en", "en_US", "English", "Visual Attention, from Paper to PyTorch", ": "
-)
-ZH = Edition(
-    "zh", "zh-CN", "zh_CN", "zh_CN", "中文", "视觉注意力：从论文到 PyTorch", "："
-)
+EN = Edition("en", "en", "en", "en_US", "English", "Visual Attention, from Paper to PyTorch", ": ")
+ZH = Edition("zh", "zh-CN", "zh_CN", "zh_CN", "中文", "视觉注意力：从论文到 PyTorch", "：")
 EDITIONS = (EN, ZH)
 
 

@@ -1,8 +1,8 @@
 """Formulas, set once when the book is built: KaTeX runs here, not in the reader's browser.
 
-A page carries finished HTML and MathML (which screen readers use), a style sheet and fonts that lie on
-the same site; nothing is fetched from elsewhere and nothing moves after the page has loaded. A formula
-that KaTeX does not understand stops the build with the name of the page.
+A page carries finished HTML and MathML (which screen readers use), a style sheet and fonts that lie
+on the same site; nothing is fetched from elsewhere and nothing moves after the page has loaded. A
+formula that KaTeX does not understand stops the build with the name of the page.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def _katex() -> Any:
         """(tex, display) => {
             try {
                 return "+" + katex.renderToString(tex, {
-                    displayMode: display, output: "htmlAndMathml", throwOnError: true, strict: "error",
+                    displayMode: display, output: "htmlAndMathml",
+                    throwOnError: true, strict: "error",
                 });
             } catch (error) { return "-" + error.message; }
         }"""
@@ -49,9 +50,11 @@ def render(tex: str, *, display: bool) -> str:
     if answer.startswith("-"):
         raise FormulaError(f"KaTeX cannot set {json.dumps(tex, ensure_ascii=False)}: {answer[1:]}")
     # The picture of a formula and its TeX are noise in search results; its MathML text is not.
-    return answer[1:].replace(
-        '<span class="katex-html"', '<span class="katex-html" data-pagefind-ignore'
-    ).replace("<annotation ", "<annotation data-pagefind-ignore ")
+    return (
+        answer[1:]
+        .replace('<span class="katex-html"', '<span class="katex-html" data-pagefind-ignore')
+        .replace("<annotation ", "<annotation data-pagefind-ignore ")
+    )
 
 
 def _rendered(translator: Any, node: nodes.Element, *, display: bool) -> str:
@@ -69,9 +72,7 @@ def visit_inline(self: Any, node: nodes.math) -> None:
 
 def visit_block(self: Any, node: nodes.math_block) -> None:
     """A displayed formula, its number beside it; a wide one scrolls inside itself."""
-    self.body.append(
-        self.starttag(node, "div", CLASS="math math-block notranslate nohighlight")
-    )
+    self.body.append(self.starttag(node, "div", CLASS="math math-block notranslate nohighlight"))
     self.body.append(f'<div class="math-formula">{_rendered(self, node, display=True)}</div>')
     if node["number"]:
         number = get_node_equation_number(self, node)
@@ -96,6 +97,7 @@ def add_style_sheet(
 def on_config_inited(app: Any, config: Any) -> None:
     config.html_math_renderer = "attnbook"
     config.html_static_path = [*config.html_static_path, str(STATIC)]
+
 
 def setup(app: Any) -> None:
     app.add_html_math_renderer(

@@ -37,7 +37,9 @@ def read_source(path: Path) -> NotebookNode:
         seen[digest] += 1
         cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
     notebook.metadata.kernelspec = {
-        "display_name": "Python 3", "language": "python", "name": "python3"
+        "display_name": "Python 3",
+        "language": "python",
+        "name": "python3",
     }
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook

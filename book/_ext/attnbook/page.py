@@ -74,7 +74,8 @@ def provenance(
             )
             line += f"，代码库版本 {link(record['commit'])}" if record["commit"] else ""
         else:
-            line = f"Outputs: run on {record['date']}, {machine}, {record['threads']} threads, {versions}"
+            threads = f"{record['threads']} threads"
+            line = f"Outputs: run on {record['date']}, {machine}, {threads}, {versions}"
             line += f", repository at {link(record['commit'])}" if record["commit"] else ""
         parts.append(line)
     if commit.id:

@@ -1,8 +1,8 @@
 """Read the book's own Markdown: the small agreed subset of MyST, line by line and within a line.
 
-Not a Markdown parser. Chapters and pages use few constructs, in one way each (the page for maintainers
-lists them), so that this reader, and with it the structure test and the export to plain notebooks, can
-be simple and exact.
+Not a Markdown parser. Chapters and pages use few constructs, in one way each (the page for
+maintainers lists them), so that this reader, and with it the structure test and the export to plain
+notebooks, can be simple and exact.
 """
 
 from __future__ import annotations
@@ -32,12 +32,15 @@ TARGET = re.compile(r"^(?P<text>.*?)\s*<(?P<target>[^<>]+)>$", re.DOTALL)
 class Part:
     """One construct of a prose block.
 
-    ``kind`` is ``label``, ``heading``, ``math``, ``code``, ``open`` or ``close`` (of a directive), ``text``.
+    ``kind`` is ``label``, ``heading``, ``math``, ``code``, ``open`` or ``close`` (of a directive),
+    ``text``.
     """
 
     kind: str
     line: int  #: index of its first line in the block
-    text: str = ""  #: label's name, heading's words, formula, code, directive's argument, text's line
+    text: str = (
+        ""  #: label's name, heading's words, formula, code, directive's argument, text's line
+    )
     name: str = ""  #: directive's name, code's language, equation's label
     level: int = 0  #: of a heading
     nested: int = 0  #: how many directives are open around it
@@ -88,7 +91,7 @@ def target_of(role_text: str) -> tuple[str | None, str]:
 def replace_inline(
     text: str, inline: Callable[[re.Match[str]], str], plain: Callable[[str], str] = str
 ) -> str:
-    """Rewrite a line: ``inline`` gets every match of ``INLINE``, ``plain`` the text between them."""
+    """Rewrite a line: ``inline`` gets every match of ``INLINE``, ``plain`` what is between."""
     done, out = 0, []
     for match in INLINE.finditer(text):
         out += [plain(text[done : match.start()]), inline(match)]

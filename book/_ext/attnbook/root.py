@@ -1,8 +1,8 @@
 """The root of the site: what stands above the two editions.
 
 ``book/_root`` holds the files of the root, the chooser of languages and the page for lost addresses
-among them. In text files ``{{ site }}``, ``{{ path }}`` (the site's path on its host, ``/`` at the end) and ``{{ repository }}``
-become the addresses of the published book.
+among them. In text files ``{{ site }}``, ``{{ path }}`` (the site's path on its host, ``/`` at the
+end) and ``{{ repository }}`` become the addresses of the published book.
 """
 
 from __future__ import annotations

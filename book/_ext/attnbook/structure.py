@@ -1,8 +1,8 @@
 """Check the sources of the book: ``python -m attnbook.structure``.
 
-What must hold before a page is built: both languages say the same, code stands once and has been run,
-only the agreed Markdown is used, the Chinese is set as Chinese is set. Each fault is named with its file
-and cell. The checks themselves are in ``attnbook.checks``.
+What must hold before a page is built: both languages say the same, code stands once and has been
+run, only the agreed Markdown is used, the Chinese is set as Chinese is set. Each fault is named
+with its file and cell. The checks themselves are in ``attnbook.checks``.
 """
 
 from __future__ import annotations

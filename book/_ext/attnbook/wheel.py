@@ -1,4 +1,4 @@
-"""The wheel of attnlib that the site carries: a chapter in Colab installs exactly this book's library."""
+"""The wheel of attnlib that the site carries: Colab installs exactly this book's library."""
 
 from __future__ import annotations
 

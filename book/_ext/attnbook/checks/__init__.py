@@ -1,6 +1,7 @@
 """What the structure test looks for: one module for each kind of fault.
 
-Every check takes a ``Page`` (or the whole ``Book``) and yields ``Problem``s that name file and cell.
+Every check takes a ``Page`` (or the whole ``Book``) and yields ``Problem``s that name file and
+cell.
 """
 
 from __future__ import annotations

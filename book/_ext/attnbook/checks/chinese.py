@@ -124,7 +124,7 @@ def _tight(text: str, match: re.Match[str]) -> bool:
 
 
 def english_has_no_han(page: Page) -> Iterator[Problem]:
-    """Chinese in an English block is a block under the wrong tag, unless the page teaches the words."""
+    """A block is written in the language of its tag."""
     if page.stem in ("glossary", "notation"):
         return
     for cell in page.prose("en"):

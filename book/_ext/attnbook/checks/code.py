@@ -1,4 +1,4 @@
-"""Code stands once for both languages; what it printed is stored, is clean and belongs to the source."""
+"""Code stands once for both languages; its outputs are stored, clean and of this very code."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def source_equals_pair(page: Page) -> Iterator[Problem]:
             return
     if len(ours) != len(theirs):
         yield page.problem(
-            None, f"has {len(ours)} cells, its executed notebook {len(theirs)}; run `make notebooks`"
+            None,
+            f"has {len(ours)} cells, its executed notebook {len(theirs)}; run `make notebooks`",
         )
     elif outdated(source, page.pair):
         yield page.problem(None, "metadata differ from the executed notebook; run `make notebooks`")
@@ -73,7 +74,9 @@ def outputs_are_clean(page: Page) -> Iterator[Problem]:
         for output in stored["outputs"]:
             text = "\n".join(_texts(output))
             if output["output_type"] == "error" and "raises-exception" not in cell.tags:
-                yield page.problem(cell, f"ended in an error: {output['ename']}: {output['evalue']}")
+                yield page.problem(
+                    cell, f"ended in an error: {output['ename']}: {output['evalue']}"
+                )
             if output.get("name") == "stderr":
                 yield page.problem(cell, f"wrote to stderr: {output['text'].strip()[:120]!r}")
             if match := MACHINE_PATH.search(text):
@@ -83,7 +86,7 @@ def outputs_are_clean(page: Page) -> Iterator[Problem]:
 
 
 def install_cell_first(page: Page) -> Iterator[Problem]:
-    """The first code cell installs attnlib, the same in every chapter, from this book's own address."""
+    """The first code cell installs attnlib, from this book's own address."""
     if not page.is_chapter:
         return
     code = page.code()

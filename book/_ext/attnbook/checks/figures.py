@@ -30,9 +30,13 @@ def pictures_are_figures(page: Page) -> Iterator[Problem]:
             yield page.problem(cell, "draws a picture, but its header has no `figure:`")
         if figure is not None and count != 1:
             yield page.problem(cell, f"has a `figure:` and {count} pictures; it must be one")
-        displayed = [o for o in stored["outputs"] if o["output_type"] in ("display_data", "execute_result")]
+        displayed = [
+            o for o in stored["outputs"] if o["output_type"] in ("display_data", "execute_result")
+        ]
         if figure is not None and len(displayed) > 1:
-            yield page.problem(cell, "a figure's cell displays one thing, the picture; print the rest")
+            yield page.problem(
+                cell, "a figure's cell displays one thing, the picture; print the rest"
+            )
 
 
 def figures_are_described(page: Page) -> Iterator[Problem]:

@@ -1,9 +1,10 @@
 """One Chinese word for one thing: the terms of the glossary, enforced.
 
-``book/glossary.md`` holds tables whose first column is the English term and whose second the Chinese;
-``、`` or ``/`` part several that may be used. Where an English block uses a term, its Chinese twin must use
-one of them or leave the term in English. A term with a remark in brackets, ``key (of attention)``, is a word
-that has other meanings too: it is explained there and not enforced.
+``book/glossary.md`` holds tables whose first column is the English term and whose second the
+Chinese; ``、`` or ``/`` part several that may be used. Where an English block uses a term, its
+Chinese twin must use one of them or leave the term in English. A term with a remark in brackets,
+``key (of attention)``, is a word that has other meanings too: it is explained there and not
+enforced.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def terms(page: Page) -> list[Term]:
             if _REMARK.search(row.strip("|").split("|")[0]):
                 continue
             english = tuple(word.strip() for word in re.split(r"[,/]", columns[0]) if word.strip())
-            chinese = tuple(word.strip() for word in re.split(r"[、，/]", columns[1]) if word.strip())
+            chinese = tuple(
+                word.strip() for word in re.split(r"[、，/]", columns[1]) if word.strip()
+            )
             found.append(Term(english, chinese))
     return found
 
@@ -64,7 +67,8 @@ def terms_are_used(book: Book) -> Iterator[Problem]:
                     if pattern.search(chinese.source):
                         continue
                     yield page.problem(
-                        chinese, f"{match[0]!r} is {' or '.join(term.chinese)} in this book's glossary"
+                        chinese,
+                        f"{match[0]!r} is {' or '.join(term.chinese)} in this book's glossary",
                     )
 
 

@@ -1,4 +1,4 @@
-"""English and Chinese stand in pairs, and each pair says the same in labels, formulas and sources."""
+"""English and Chinese stand in pairs that agree in labels, formulas, sources and structure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ def every_block_has_one_language(page: Page) -> Iterator[Problem]:
     for cell in page.cells:
         languages = [tag for tag in cell.tags if tag.startswith("lang-")]
         if cell.is_code and languages:
-            yield page.problem(cell, "a code cell belongs to both languages, but has a language tag")
+            yield page.problem(
+                cell, "a code cell belongs to both languages, but has a language tag"
+            )
         elif not cell.is_code and languages not in (["lang-en"], ["lang-zh"]):
             yield page.problem(cell, 'a block of prose needs one tag, "lang-en" or "lang-zh"')
 
@@ -65,7 +67,9 @@ def _tables(cell: Cell) -> list[str]:
 
 def _list_items(cell: Cell) -> list[str]:
     texts = (part.text for part in cell.parts if part.kind == "text")
-    return [match[1].replace("*", "-") for t in texts if (match := re.match(r"\s*([-*]|\d+\.) ", t))]
+    return [
+        match[1].replace("*", "-") for t in texts if (match := re.match(r"\s*([-*]|\d+\.) ", t))
+    ]
 
 
 def _sources(kind: str) -> Callable[[Cell], Counter[str]]:
@@ -106,7 +110,8 @@ def pairs_agree(page: Page) -> Iterator[Problem]:
             if en != zh:
                 yield page.problem(
                     chinese,
-                    f"{what} differ from the English block (line {english.line}): {_difference(en, zh)}",
+                    f"{what} differ from the English block (line {english.line}): "
+                    f"{_difference(en, zh)}",
                 )
 
 

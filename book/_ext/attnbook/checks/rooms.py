@@ -1,4 +1,4 @@
-"""Every chapter has the same rooms, in the same order, so that a reader always knows where they are."""
+"""Every chapter has the same rooms in the same order: a reader always knows where they are."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def rooms_in_order(page: Page) -> Iterator[Problem]:
 
 
 def one_title(page: Page) -> Iterator[Problem]:
-    titles = [p for cell in page.prose("en") for p in cell.parts if p.kind == "heading" and p.level == 1]
+    titles = [
+        p for cell in page.prose("en") for p in cell.parts if p.kind == "heading" and p.level == 1
+    ]
     if len(titles) != 1:
         yield page.problem(None, f"a page has one title, this one has {len(titles)}")
 
@@ -47,11 +49,10 @@ def described(page: Page) -> Iterator[Problem]:
         yield page.problem(None, "needs `description:` with `en:` and `zh:` at the top of the file")
         return
     for language, longest in _LONGEST_DESCRIPTION.items():
-        if not 0 < len(texts[language]) <= longest:
-            yield page.problem(
-                None,
-                f"description in {language} has {len(texts[language])} characters, of 1 to {longest}",
-            )
+        count = len(texts[language])
+        if not 0 < count <= longest:
+            message = f"description in {language} has {count} characters, of 1 to {longest}"
+            yield page.problem(None, message)
 
 
 CHECKS = [rooms_in_order, one_title, described]

@@ -1,4 +1,4 @@
-"""Only the agreed subset of Markdown: what the site, Jupyter, Colab and GitHub can all be made to show."""
+"""Only the agreed subset of Markdown: what site, Jupyter, Colab and GitHub can all show."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ def equation_labels(page: Page) -> Iterator[Problem]:
     for cell in page.prose():
         for part in cell.parts:
             if part.kind == "math" and part.name and not part.name.startswith(f"eq-{page.stem}-"):
-                yield page.problem(cell, f"equation {part.name!r} must be named 'eq-{page.stem}-...'")
+                yield page.problem(
+                    cell, f"equation {part.name!r} must be named 'eq-{page.stem}-...'"
+                )
 
 
 def labels_are_unique(book: Book) -> Iterator[Problem]:
@@ -99,7 +101,9 @@ def labels_are_unique(book: Book) -> Iterator[Problem]:
     for page in book.pages:
         for cell in page.prose("en"):
             for part in cell.parts:
-                name = part.text if part.kind == "label" else part.name if part.kind == "math" else ""
+                name = (
+                    part.text if part.kind == "label" else part.name if part.kind == "math" else ""
+                )
                 if name and name in seen:
                     yield page.problem(cell, f"label {name!r} is taken by {seen[name]}")
                 elif name:
