@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import struct
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ UNUSED = (
     "images", "locales", "scripts", "styles", "vendor", "file.png", "minus.png", "plus.png",
     "sbt-webpack-macros.html", "webpack-macros.html", "__pycache__", "sphinx-thebe.css",
 )  # fmt: skip
+_IMAGE = re.compile(r'<img [^>]*src="[^"]*/(?P<name>[^"/]+)"[^>]*>')
 _VIEWPORT = re.compile(r'<meta name="viewport"[^>]*>\s*')
 #: Emphasis of Latin words in Chinese text: slanted, where Chinese characters get dots.
 _EMPHASIS = re.compile(r"<em>([^<\u3400-\u9fff]+)</em>")
@@ -130,6 +132,29 @@ def mend(body: str, language: str) -> str:
     return body
 
 
+def png_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height on the page of a PNG: its pixels at its own resolution, in units of 1/96 inch."""
+    if data[:8] != b"\x89PNG\r\n\x1a\n":
+        return None
+    width, height = struct.unpack(">II", data[16:24])
+    at = data.find(b"pHYs", 0, 4096)
+    per_metre = struct.unpack(">I", data[at + 4 : at + 8])[0] if at > 0 else 0
+    scale = 96 / (per_metre * 0.0254) if per_metre else 1.0
+    return round(width * scale), round(height * scale)
+
+
+def sized(match: re.Match[str], files: dict[str, Path]) -> str:
+    """An image with its size, so that the page keeps its place while the image arrives."""
+    tag = match[0]
+    path = files.get(match["name"])
+    if path is None or " width=" in tag or not path.is_file():
+        return tag
+    size = png_size(path.read_bytes())
+    if size is None:
+        return tag
+    return tag.replace("<img ", f'<img width="{size[0]}" height="{size[1]}" loading="lazy" ', 1)
+
+
 def _page_context(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.Node
 ) -> None:
@@ -145,7 +170,9 @@ def _page_context(
     if pagename in app.env.titles:
         context["plain_title"] = app.env.titles[pagename].astext()  # without the chapter's number
     if context.get("body"):
-        context["body"] = mend(context["body"], language)
+        body = mend(context["body"], language)
+        files = {name: Path(app.srcdir) / source for source, name in app.builder.images.items()}
+        context["body"] = _IMAGE.sub(lambda match: sized(match, files), body)
 
 
 def _replaced(asset: Any) -> bool:

@@ -139,7 +139,7 @@ def _svg(kind: str, width: float, height: float, body: str, language: str) -> st
 
 def _wide(links: dict[str, str], language: str) -> str:
     words, what = WORDS[language], WHAT[language]
-    box, step_x, step_y, left, top = (92.0, 46.0), 99.0, 74.0, 44.0, 34.0
+    box, step_x, step_y, left, top = (98.0, 46.0), 105.0, 74.0, 44.0, 34.0
     # Between the gates and the mixtures there is a gap.
     place = {
         n.stem: (left + n.column * step_x + (16 if n.column > 4 else 0), top + n.row * step_y)
