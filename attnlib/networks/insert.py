@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -148,8 +149,10 @@ def insert(
     for path, target in targets.items():
         if any(isinstance(h, _Attend) and h.key == name for h in target._forward_hooks.values()):
             raise ValueError(f"{path!r} is already followed by {name!r}")
+        like = _like(target, model)
         try:
-            module = registry.create(name, channels[path], **options)
+            with like.device if like is not None else nullcontext():
+                module = registry.create(name, channels[path], **options)
         except ValueError as error:
             raise ValueError(f"after {path!r}: {error}") from error
         if start == "identity" and not _is_identity(module, name, channels[path], options):
@@ -160,7 +163,6 @@ def insert(
         if hasattr(home, child) or (id(home), child) in taken:
             raise ValueError(f"the reserved name {child!r} is taken in {path!r}")
         taken.add((id(home), child))
-        like = _like(target, model)
         if like is not None:
             module.to(like.device, like.dtype)
         plan.append((path, target, home, child, where, module.train(target.training)))
@@ -273,10 +275,12 @@ def _is_identity(module: nn.Module, name: str, channels: int, options: Mapping[s
 
     Behind an α = 0 as well, neither α nor γ would ever get a gradient.
     """
-    if any(p.is_meta for p in module.parameters()):
-        with torch.device("cpu"):
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    if device.type == "meta":  # nothing to compare there
+        device = torch.device("cpu")
+        with device:
             module = registry.create(name, channels, **options)
-    x = torch.linspace(-1, 1, 6 * channels).reshape(1, channels, 2, 3)
+    x = torch.linspace(-1, 1, 6 * channels, device=device).reshape(1, channels, 2, 3)
     with torch.no_grad():
         return torch.equal(module.eval()(x), x)
 

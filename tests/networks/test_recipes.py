@@ -115,7 +115,17 @@ FORMULAS = {
     ("position", "mobilenet_v2"): position(320),
 }
 
-ROWS = [row for row in RECIPES if row.placement != "head"]
+
+def same(row):
+    """The other row of a pair that is configured alike."""
+    published = recipe(row.mechanism, row.host)
+    settings = (row.placement, row.steps, row.stages)
+    return settings == (published.placement, published.steps, published.stages)
+
+
+ROWS = [
+    row for row in RECIPES if row.placement != "head" and (row.name == "published" or not same(row))
+]
 IDS = [f"{row.mechanism}-{row.host}-{row.name}" for row in ROWS]
 
 
@@ -132,6 +142,13 @@ def test_rows(row):
         assert count == base + FORMULAS[row.mechanism, row.host]
     assert row.placement in PLACEMENTS or row.mechanism is None
     assert row.source or row.mechanism is None
+
+
+def test_rows_configured_alike_count_alike():
+    for row in RECIPES:
+        if same(row):
+            published = recipe(row.mechanism, row.host)
+            assert (row.parameters, row.macs) == (published.parameters, published.macs)
 
 
 def test_every_mechanism_has_a_place_in_every_host():
