@@ -424,6 +424,8 @@ class Branches(Box):
                     for c, d, left, _ in cells
                     if a < d and c < b
                 )
+                if not self.main_path:  # room for a merge between two of them
+                    step = max(step, 2 * (RADIUS + 7))
                 steps.append(step)
                 placed = [(a, b, left - step, right - step) for a, b, left, right in placed]
             placed += cells
@@ -437,7 +439,8 @@ class Branches(Box):
         """Set the axes of the runs, for the given distances between them."""
         self.steps = list(steps)
         axes = list(accumulate(self.steps, initial=0.0))
-        middle = axes[0] if self.main_path else (axes[0] + axes[-1]) / 2
+        n = len(axes)
+        middle = axes[0] if self.main_path else (axes[(n - 1) // 2] + axes[n // 2]) / 2
         self.axes = [axis - middle for axis in axes]
         self.left = max(run.left - axis for run, axis in zip(self.runs, self.axes, strict=True))
         self.right = max(run.right + axis for run, axis in zip(self.runs, self.axes, strict=True))

@@ -140,9 +140,9 @@ class Diagram:
 
     def svg(self) -> str:
         """The picture as an SVG element that takes its text colour from where it is put."""
-        return self._svg("")
+        return self._svg()
 
-    def _svg(self, inside: str) -> str:
+    def _svg(self, attributes: str = 'class="attn-diagram"', inside: str = "") -> str:
         if not self._vertices:
             raise ValueError("the diagram is empty")
         run, picture = self._layout(), Picture()
@@ -151,7 +151,7 @@ class Diagram:
         height = round(run.height + 2 * _MARGIN + 0.5)
         title = escape(self.title, quote=True)
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="attn-diagram" role="img" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" {attributes} role="img" '
             f'aria-label="{title}" width="{width}" height="{height}" '
             f'viewBox="0 0 {width} {height}" font-family="{_FONTS}" '
             f'style="max-width:100%;height:auto"><title>{title}</title>{inside}{picture.body()}</svg>'
@@ -166,10 +166,12 @@ class Diagram:
 
     def _repr_svg_(self) -> str:
         # As an image, the picture cannot know the colours of the page: it brings a card of its own.
+        # The attributes hold where a viewer strips the style sheet: dark on a white card.
         return self._svg(
-            "<style>svg{color:#1f2328}.card{fill:#fff}@media(prefers-color-scheme:dark)"
-            "{svg{color:#e6edf3}.card{fill:#161b22}}</style>"
-            '<rect class="card" width="100%" height="100%" rx="6" fill="#fff"/>'
+            'class="attn-diagram attn-alone" color="#1f2328"',
+            "<style>@media(prefers-color-scheme:dark){.attn-alone{color:#e6edf3}"
+            ".attn-alone .card{fill:#161b22}}</style>"
+            '<rect class="card" width="100%" height="100%" rx="6" fill="#fff"/>',
         )
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lab.gallery import GALLERY
 
@@ -248,9 +248,23 @@ def test_group_is_framed_once_and_repetition_shows():
 def test_save_writes_a_picture_that_carries_its_own_colours(tmp_path):
     GALLERY["se"]().save(tmp_path / "se.svg")
     text = (tmp_path / "se.svg").read_text(encoding="utf-8")
-    ElementTree.fromstring(text)
-    assert "prefers-color-scheme:dark" in text
-    assert 'class="card"' in text
+    root = ElementTree.fromstring(text)
+    card = next(r for r in root.iter(f"{SVG}rect") if r.get("class") == "card")
+    # Without a style sheet, dark on white; with it, nothing but this picture is changed.
+    assert (root.get("color"), card.get("fill")) == ("#1f2328", "#fff")
+    rules = re.sub(r"@media\([^)]*\)\{(.*)\}", r"\1", root.find(f"{SVG}style").text)
+    assert all(rule.startswith(".attn-alone") for rule in rules.split("}") if rule)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("scheme", "ink"), [("light", (31, 35, 40)), ("dark", (230, 237, 243))])
+def test_a_saved_picture_follows_the_screen(browser, tmp_path, scheme, ink):
+    GALLERY["se"]().save(tmp_path / "se.svg")
+    page = browser.new_page(color_scheme=scheme)
+    page.goto((tmp_path / "se.svg").as_uri())
+    colour = page.evaluate("getComputedStyle(document.querySelector('text')).fill")
+    assert colour == f"rgb{ink}"
+    page.close()
 
 
 def test_branches_that_do_not_nest_are_refused():
@@ -334,6 +348,7 @@ def build(d, x, part):
 
 @settings(max_examples=150, deadline=None)
 @given(PART)
+@example(("fork", "@", [("op", "σ"), ("op", "σ"), ("op", "ReLU")], False))
 def test_whatever_nests_is_drawn_without_overlap(part):
     d = Diagram("random")
     build(d, d.tensor("x", "C×H×W"), part).tensor("y", "C×H×W")
