@@ -12,7 +12,7 @@ export ONEDNN_MAX_CPU_ISA ?= AVX512_CORE_BF16
 export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := book/_ext$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: book test notebooks notebooks-all serve lint clean help
+.PHONY: book test notebooks notebooks-all serve lint links clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make notebooks      execute the chapters whose code changed (notebooks-all: every one)"
 	@echo "make serve          show the built book on http://localhost:$(PORT)/"
 	@echo "make lint           style, types"
+	@echo "make links          ask every address outside the book whether it still answers"
 	@echo "make clean          remove everything that was built"
 
 # The environment is up to date when this file is newer than what it was made from.
@@ -49,8 +50,12 @@ lint: $(VENV)/.attnbook
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+links: book
+	$(BIN)/python -m attnbook.links
+
+# One part alone: make test PARTS=unit
 test: $(VENV)/.attnbook
-	$(BIN)/python -m attnbook.testrun
+	$(BIN)/python -m attnbook.testrun $(PARTS)
 
 clean:
 	rm -rf _build build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache
