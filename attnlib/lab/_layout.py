@@ -583,7 +583,7 @@ def _form(shape: str) -> tuple[list[_Mark], float, float]:
         h, w = (9 if high == "1" else 26), (9 if wide == "1" else 26)
         return _stack(_sheets(depth), w, h)
     if len(dims) == 2:
-        rows, columns = (len(d) > 1 or d in "NTL" for d in dims)  # which of the two is long
+        rows, columns = (d[:1] in ("N", "H", "W") for d in dims)  # positions, more than channels
         if dims[0] == dims[1] or rows == columns:
             return _grid(5, 5)
         return _grid(5, 3) if rows else _grid(3, 5)

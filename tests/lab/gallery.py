@@ -197,7 +197,7 @@ def multihead():
         q, k, v = (x.layer(f"W_{name}").tensor(name, "N×d") for name in "QKV")
         a = d.op("Q @ Kᵀ / √d", q, k).op("softmax over keys").weights("A", "N×N")
         y = d.op("A @ V", a, v).tensor("", "N×d")
-    y.op("concatenate heads").layer("W_O").tensor("Y", "N×C")
+    y.op("concatenate heads").layer("W_O").tensor("Y", "C×H×W")
     return d
 
 

@@ -218,7 +218,8 @@ def test_forms_differ_in_size():
     assert size("C×H×1")[0] < size("C×H×1")[1]
     assert size("C×1×W")[0] > size("C×1×W")[1]
     assert size("N×C")[0] < size("N×N")[0] == size("N×N")[1] == size("N×C")[1]
-    assert size("C×N") == size("N×C")[::-1]
+    assert size("C×N") == size("C/8×HW") == size("N×C")[::-1]
+    assert size("C×C") == size("N×N")
 
 
 def test_subscripts_and_characters_of_markup():
