@@ -215,6 +215,21 @@ register(
     kind="gate",
     attends="channels",
 )
+register(
+    "shuffle",
+    mechanisms.ShuffleAttention,
+    paper=Paper(
+        "SA-Net: Shuffle Attention for Deep Convolutional Neural Networks",
+        ("Qing-Long Zhang", "Yu-Bin Yang"),
+        "ICASSP 2021",
+        2021,
+        "2102.00240",
+        "https://github.com/wofmanaf/SA-Net",
+    ),
+    chapter="shuffle",
+    kind="gate",
+    attends="channels and positions",
+)
 
 register(
     "sge",

@@ -14,6 +14,7 @@ from attnlib.mechanisms.polarized import (
 )
 from attnlib.mechanisms.se import SqueezeExcitation
 from attnlib.mechanisms.sge import SpatialGroupEnhance
+from attnlib.mechanisms.shuffle import ShuffleAttention
 
 __all__ = [
     "BAM",
@@ -30,6 +31,7 @@ __all__ = [
     "RecurrentCrissCrossAttention",
     "SequenceMultiHeadAttention",
     "SequentialPolarizedSelfAttention",
+    "ShuffleAttention",
     "SpatialGroupEnhance",
     "SqueezeExcitation",
 ]

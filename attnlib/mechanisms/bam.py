@@ -280,5 +280,5 @@ class _Enhance(torch.autograd.Function):
 def _blocks(*tensors: Tensor) -> Any:
     """The tensors cut alike along the batch; on other devices than a CPU in one piece."""
     x = tensors[0]
-    samples = max(1, 2**18 // x.shape[1:].numel()) if x.device.type == "cpu" else len(x)
+    samples = max(1, 2**20 // x.shape[1:].numel()) if x.device.type == "cpu" else len(x)
     return zip(*(t.split(max(1, samples)) for t in tensors), strict=True)
