@@ -167,20 +167,20 @@ class ChannelAttention(nn.Module):
         """The weights A: (B, C, H, W) → (B, C, C); every row sums to 1."""
         _check_input(x, self.channels)
         E = _gram(x.flatten(2))  # (B, C, C)
-        A = (-E if self.max_minus else E).softmax(-1)  # (B, C, C)
-        # Under max_minus many weights lie below the normal range of numbers, where the product
-        # takes several times as long on some CPUs. They are as good as nothing.
-        tiny = torch.finfo(A.dtype).tiny
-        return (A * A.ge(tiny)).to(x.dtype)
+        if not self.max_minus:
+            return E.softmax(-1).to(x.dtype)  # (B, C, C)
+        # Many of these weights lie below the normal range of numbers, where a product takes
+        # several times as long on some CPUs. They are as good as nothing.
+        A = (-E).softmax(-1)  # (B, C, C)
+        return F.threshold(A, torch.finfo(A.dtype).tiny, 0.0).to(x.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """γ·A X + X: (B, C, H, W) → (B, C, H, W)."""
-        return x + self.update(x)
+        return torch.addcmul(x, self.gamma, self.mixture(x))  # x + γ·A X
 
-    def update(self, x: Tensor) -> Tensor:
-        """What the attention adds to x, γ·A X: (B, C, H, W) → (B, C, H, W)."""
-        A = self.attention(x)  # (B, C, C)
-        return ((self.gamma * A) @ x.flatten(2)).view_as(x).to(x.dtype)  # (B, C, H, W)
+    def mixture(self, x: Tensor) -> Tensor:
+        """A X, every channel as a mixture of all: (B, C, H, W) → (B, C, H, W)."""
+        return (self.attention(x) @ x.flatten(2)).view_as(x)
 
     def extra_repr(self) -> str:
         return f"{self.channels}, max_minus={self.max_minus}"
@@ -252,8 +252,9 @@ class DualAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Position attention plus channel attention: (B, C, H, W) → (B, C, H, W)."""
-        channel = self.channel.update(x) if self.shared_residual else self.channel(x)
-        return self.position(x) + channel
+        if self.shared_residual:
+            return torch.addcmul(self.position(x), self.channel.gamma, self.channel.mixture(x))
+        return self.position(x) + self.channel(x)
 
     def extra_repr(self) -> str:
         return f"shared_residual={self.shared_residual}"
@@ -265,10 +266,13 @@ def _mix(q: Tensor, k: Tensor, v: Tensor, chunk_size: int | None) -> Tensor:
         # A graph has no loop over chunks; this one call is fused where the backend can.
         q, k, v = (t.mT.unsqueeze(1) for t in (q, k, v))  # (B, 1, N, ·)
         return F.scaled_dot_product_attention(q, k, v, scale=1.0).squeeze(1).mT
+    B, _, N = q.shape
     if chunk_size is None:
         # 2^20 weights are 4 MiB: they stay near a CPU's cores. A GPU wants larger products.
-        chunk_size = (2**20 if q.device.type == "cpu" else 2**22) // (q.shape[0] * q.shape[2] or 1)
-    return _Mixture.apply(q, k, v, max(chunk_size, 1))
+        chunk_size = max((2**20 if q.device.type == "cpu" else 2**22) // max(B * N, 1), 1)
+    if chunk_size >= N:
+        return v @ (q.mT @ k).softmax(-1).mT
+    return _Mixture.apply(q, k, v, chunk_size)
 
 
 class _Mixture(torch.autograd.Function):
