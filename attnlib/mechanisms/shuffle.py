@@ -134,7 +134,7 @@ def _gates(x: Tensor, groups: int, eps: float, *parameters: Tensor) -> tuple[Ten
     channel = (w1 * x1.mean((3, 4)) + b1).sigmoid()  # (B, G, C/2G)
     # W2 ⊙ GN(x) + b2 is GN itself, with another scale and shift, and all groups go at once.
     scale, shift = (w2 * scale).repeat(groups), (w2 * shift + b2).repeat(groups)  # (C/2)
-    x2 = x2.flatten(1, 2).contiguous()  # (B, C/2, H, W)
+    x2 = x2.clone(memory_format=torch.contiguous_format).flatten(1, 2)  # (B, C/2, H, W)
     logits = torch.group_norm(x2, len(scale), scale, shift, eps)
     return channel[..., None, None], logits.sigmoid().unflatten(1, (groups, -1))
 
