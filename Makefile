@@ -12,13 +12,15 @@ export ONEDNN_MAX_CPU_ISA ?= AVX512_CORE_BF16
 export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := book/_ext$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: book test notebooks notebooks-all serve lint links clean help
+.PHONY: book test notebooks notebooks-all structure catalogue serve lint links clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book           build both editions into _build/html"
 	@echo "make test           build the book, then run every check and test"
 	@echo "make notebooks      execute the chapters whose code changed (notebooks-all: every one)"
+	@echo "make structure      check the sources: languages, Markdown, outputs, typography, glossary"
+	@echo "make catalogue      count every module anew for the tables of the book"
 	@echo "make serve          show the built book on http://localhost:$(PORT)/"
 	@echo "make lint           style, types"
 	@echo "make links          ask every address outside the book whether it still answers"
@@ -40,6 +42,12 @@ notebooks: $(VENV)/.attnbook
 
 notebooks-all: $(VENV)/.attnbook
 	$(BIN)/python -m attnbook.execute --all
+
+structure: $(VENV)/.attnbook
+	$(BIN)/python -m attnbook.structure
+
+catalogue: $(VENV)/.attnbook
+	$(BIN)/python -m attnbook.catalogue
 
 serve: $(VENV)/.attnbook
 	test -d _build/html || $(MAKE) book

@@ -82,6 +82,19 @@ def test_the_switch_leads_to_the_same_page(mini_site, page):
         assert (folder / href).resolve() == (mini_site / other / f"{page}.html").resolve()
 
 
+def test_the_list_of_references_uses_the_labels_of_the_text(mini_site):
+    for edition in ("en", "zh"):
+        text = article(read(mini_site, edition, "book/references"))
+        assert re.search(
+            r'id="ref-hu2018squeeze".*?<span class="label">.*?Hu et al\., 2018<', text, re.DOTALL
+        )
+        assert "Squeeze-and-Excitation Networks" in text
+        assert text.count(">arXiv:1709.01507</a>") == 1
+        assert ">https://arxiv.org/abs/1709.01507<" not in text
+        chapter = article(read(mini_site, edition, "notebooks/demo"))
+        assert 'href="../book/references.html#ref-hu2018squeeze"' in chapter
+
+
 def test_formulas_are_finished_and_nothing_is_fetched_for_them(mini_site):
     text = read(mini_site, "zh", "notebooks/demo")
     assert text.count('class="katex-display"') == 2

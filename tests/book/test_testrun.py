@@ -10,7 +10,7 @@ from attnbook import testrun
     ("line", "expected"),
     [
         ("12 passed in 3.20s", {"passed": 12}),
-        ("1 failed, 2 passed, 3 skipped in 61.03s (0:01:01)", {"failed": 1, "passed": 2, "skipped": 3}),
+        ("1 failed, 2 passed, 3 skipped in 61.0s", {"failed": 1, "passed": 2, "skipped": 3}),
         ("2 passed, 3 errors in 0.1s", {"passed": 2, "failed": 3}),
         ("===== 1 failed, 1 error in 0.1s =====", {"failed": 2}),
     ],

@@ -14,10 +14,32 @@ __version__ = "0.1.0"
 
 def setup(app: Any) -> dict[str, Any]:
     # Imported here, so that the commands do not need Sphinx's modules to be loaded.
-    from attnbook import anchors, editions, export, head, look, map, mathematics, page, search
+    from attnbook import (
+        anchors,
+        bibliography,
+        editions,
+        export,
+        head,
+        look,
+        map,
+        mathematics,
+        page,
+        search,
+    )
 
     app.add_config_value("attnbook_site_branch", "gh-pages", "html")
     app.add_config_value("attnbook_both_editions", False, "html")
-    for module in (editions, anchors, mathematics, page, head, export, map, look, search):
+    for module in (
+        editions,
+        anchors,
+        mathematics,
+        bibliography,
+        page,
+        head,
+        export,
+        map,
+        look,  # last but one: it sees what the others put into a page
+        search,
+    ):
         module.setup(app)
     return {"version": __version__, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -10,8 +10,6 @@ an error; and every step of ``STEPS`` follows on the finished pages.
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -20,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from attnbook import execute
+from attnbook import execute, search
 from attnbook.addresses import Addresses
 from attnbook.languages import EDITIONS
 from attnbook.root import write_root, write_sitemap
@@ -40,17 +38,11 @@ def build_editions(root: Path, site: Path) -> bool:
     return not any(codes)
 
 
-def search_index(root: Path, site: Path, addresses: Addresses) -> None:
-    """The index that readers search."""
-    if importlib.util.find_spec("attnbook.search"):
-        importlib.import_module("attnbook.search").run(root, site)
-
-
 #: What happens after both editions stand: name, and a function of repository, site and addresses.
 STEPS: list[tuple[str, Callable[[Path, Path, Addresses], object]]] = [
     ("root", write_root),
     ("sitemap", lambda root, site, addresses: write_sitemap(site, addresses)),
-    ("search index", search_index),
+    ("search index", lambda root, site, addresses: search.run(root, site)),
     ("wheel", lambda root, site, addresses: build_wheel(root, site / "wheels")),
 ]
 

@@ -31,10 +31,11 @@ class Citation:
 @cache
 def read(path: Path) -> dict[str, Citation]:
     """All entries of a BibTeX file by key."""
-    return {key: _citation(entry) for key, entry in parse_file(str(path)).entries.items()}
+    return {key: citation_of(entry) for key, entry in parse_file(str(path)).entries.items()}
 
 
-def _citation(entry: Entry) -> Citation:
+def citation_of(entry: Entry) -> Citation:
+    """Authors, year and address of one entry."""
     names = [_last_name(person) for person in entry.persons.get("author", [])]
     if len(names) > 2:
         authors = f"{names[0]} et al."
