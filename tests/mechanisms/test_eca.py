@@ -5,7 +5,8 @@ from typing import ClassVar
 import pytest
 import torch
 from hypothesis import strategies as st
-from mechanisms.contract import MechanismContract
+from mechanisms.contract import MechanismContract, randomise
+from mechanisms.gradients import check_gradients
 
 import attnlib
 from attnlib.mechanisms.eca import adaptive_kernel_size
@@ -141,6 +142,28 @@ def test_channel_order_matters():
     order = torch.arange(31, -1, -1)
     order[0], order[5] = order[5].item(), order[0].item()
     assert not torch.allclose(eca(x[:, order]), eca(x)[:, order])
+
+
+@pytest.mark.parametrize("arguments", [{}, {"bias": True, "padding_mode": "circular"}])
+def test_fast_backward(arguments, monkeypatch):
+    monkeypatch.setattr("attnlib.mechanisms.eca._LARGE", 0)
+    check_gradients(
+        lambda: randomise(attnlib.EfficientChannelAttention(8, **arguments)), channels=8
+    )
+
+
+def test_fast_backward_in_blocks():
+    """A large input takes it by itself, in more than one block, the last one smaller."""
+    eca = attnlib.EfficientChannelAttention(256)
+    x = torch.randn(3, 256, 40, 50, requires_grad=True)
+    dy = torch.randn_like(x)
+    y = eca(x)
+    assert type(y.grad_fn).__name__ == "_ScaleBackward"
+    inputs = [x, eca.conv.weight]
+    fast = torch.autograd.grad(y, inputs, dy)
+    plain = torch.autograd.grad(x * eca.attention(x), inputs, dy)
+    torch.testing.assert_close(fast[0], plain[0])
+    torch.testing.assert_close(fast[1], plain[1], rtol=1e-3, atol=1e-4)
 
 
 def test_batch_of_one_keeps_its_axis():
