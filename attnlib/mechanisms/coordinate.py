@@ -141,7 +141,6 @@ def _lean(x: Tensor, *parameters: Tensor) -> bool:
         and not torch.compiler.is_compiling()
         and not torch._C._are_functorch_transforms_active()
         and (x.requires_grad or any(p.requires_grad for p in parameters))
-        and all(p.dtype == x.dtype for p in parameters)
         and x.device.type in ("cpu", "cuda")
         and not torch.is_autocast_enabled(x.device.type)
     )

@@ -310,7 +310,6 @@ def _lean(x: Tensor, *others: Tensor) -> bool:
         and not torch.compiler.is_compiling()
         and not torch._C._are_functorch_transforms_active()
         and (x.requires_grad or any(t.requires_grad for t in others))
-        and all(t.dtype == x.dtype for t in others)
         and x.device.type in ("cpu", "cuda")
         and not torch.is_autocast_enabled(x.device.type)
     )

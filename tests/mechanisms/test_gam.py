@@ -226,8 +226,10 @@ def test_one_value_per_channel_in_train_mode():
     torch.testing.assert_close(y, module.eval()(x))
     for name, buffer in module.named_buffers():
         assert torch.equal(buffer, before[name]), name
-    module.train()(torch.randn(1, 32, 1, 2))
-    assert not torch.equal(module.norm1.running_mean, before["norm1.running_mean"])
+    for size in [(1, 32, 1, 2), (1, 32, 2, 1), (2, 32, 1, 1)]:  # two values do have a deviation
+        kept = module.norm1.running_mean.clone()
+        module.train()(torch.randn(size))
+        assert not torch.equal(module.norm1.running_mean, kept)
 
 
 def test_running_statistics_follow_the_batch():

@@ -348,11 +348,26 @@ def test_many_gradients_at_once(key):
 
 
 @pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode], ids=lambda m: m.__name__)
+def test_without_gradients(mode, key):
+    """Other forms run there, and when everything is frozen: the same numbers, and x untouched."""
+    module = randomise(attnlib.create(key, 24, dtype=torch.float64)).eval()
+    x = torch.randn(2, 24, 5, 6, dtype=torch.float64)
+    expected, before = module(x).detach(), x.clone()
+    with mode():
+        torch.testing.assert_close(module(x), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(module.requires_grad_(False)(x), expected, rtol=1e-12, atol=1e-12)
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("key", KEYS)
 def test_frozen_parts(key):
     """Gradients of the input with frozen parameters, and of the parameters for a plain input."""
     module = randomise(attnlib.create(key, 8, dtype=torch.float64))
     x = torch.randn(2, 8, 3, 3, dtype=torch.float64)
-    module(x).sum().backward()
+    y = module(x)
+    assert "_ScaleBackward" in str([y.grad_fn, y.grad_fn.next_functions])
+    y.sum().backward()
     assert module.channel_value.weight.grad.abs().min() > 0
     module.requires_grad_(False)
     x.requires_grad_()
