@@ -108,7 +108,7 @@ class EfficientChannelAttention(nn.Module):
     def attention(self, x: Tensor) -> Tensor:
         """The gates s of eq. 9, each in (0, 1): (B, C, H, W) → (B, C, 1, 1)."""
         _check_input(x, self.channels)
-        return self._gates(x.mean((2, 3)))
+        return self._gates(x.mean((2, 3), keepdim=True))
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale every channel of x by its gate: (B, C, H, W) → (B, C, H, W)."""
@@ -117,9 +117,10 @@ class EfficientChannelAttention(nn.Module):
         return _scale(x, self._gates(z))
 
     def _gates(self, z: Tensor) -> Tensor:
-        """Eq. 9: (B, C) → (B, C, 1, 1)."""
-        s = self.conv(z[:, None]).sigmoid()  # (B, 1, C): the channels are the convolution's axis
-        return s[:, 0, :, None, None]  # (B, C, 1, 1)
+        """Eq. 9: (B, C, 1, 1) → (B, C, 1, 1)."""
+        z = z.squeeze(3).transpose(1, 2)  # (B, 1, C): the channels are the convolution's axis
+        s = self.conv(z).sigmoid()  # (B, 1, C)
+        return s.transpose(1, 2).unsqueeze(3)  # (B, C, 1, 1)
 
     def extra_repr(self) -> str:
         return f"{self.channels}, kernel_size={self.kernel_size}"
@@ -153,8 +154,8 @@ _LARGE = 2**20
 
 
 def _pool(x: Tensor) -> tuple[Tensor, Tensor]:
-    """x and its mean over H and W: (B, C, H, W), (B, C)."""
-    return _Pool.apply(x) if _trains_eagerly(x) else (x, x.mean((2, 3)))
+    """x and its mean over H and W: (B, C, H, W), (B, C, 1, 1)."""
+    return _Pool.apply(x) if _trains_eagerly(x) else (x, x.mean((2, 3), keepdim=True))
 
 
 def _scale(x: Tensor, gate: Tensor) -> Tensor:
@@ -184,11 +185,11 @@ def _overwritable(gradient: Tensor) -> bool:
 class _Pool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x.view_as(x), x.mean((2, 3))
+        return x.view_as(x), x.mean((2, 3), keepdim=True)
 
     @staticmethod
     def backward(ctx: Any, dx: Tensor, dmean: Tensor) -> Tensor:
-        share = (dmean / (dx.shape[2] * dx.shape[3]))[:, :, None, None]
+        share = dmean / (dx.shape[2] * dx.shape[3])
         return dx.add_(share) if _overwritable(dx) else dx + share
 
 
