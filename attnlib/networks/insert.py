@@ -24,6 +24,7 @@ To load the state dict of a network with insertions, insert into a fresh network
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -158,9 +159,10 @@ def insert(
         if start == "identity" and not _is_identity(module, name, channels[path], options):
             module = IdentityStart(module)
         where, home = _home(path, target)
-        # A guest says how many levels above its home it belongs, and so has a name of its own.
-        child = f"{PREFIX}{name}_{where.count('.') + 1}" if where else PREFIX + name
-        if hasattr(home, child) or (id(home), child) in taken:
+        child = PREFIX + name
+        if where:  # a guest, which says how many levels above its home it belongs
+            child = _free(f"{child}_{where.count('.') + 1}", home, taken)
+        elif hasattr(home, child):
             raise ValueError(f"the reserved name {child!r} is taken in {path!r}")
         taken.add((id(home), child))
         if like is not None:
@@ -268,6 +270,12 @@ def _home(path: str, module: nn.Module) -> tuple[str, nn.Module]:
         step, module = list(module.named_children())[-1]
         where.append(step)
     return ".".join(where), module
+
+
+def _free(name: str, home: nn.Module, taken: set[tuple[int, str]]) -> str:
+    """The name, or with a number behind it: two containers can end in one and the same module."""
+    names = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(2)))
+    return next(n for n in names if not hasattr(home, n) and (id(home), n) not in taken)
 
 
 def _is_identity(module: nn.Module, name: str, channels: int, options: Mapping[str, Any]) -> bool:
@@ -429,13 +437,12 @@ def _judge(path: str, output: Any, layers: list[tuple[nn.Module, torch.Size]]) -
     )
     for layer, made in reversed(layers):
         features = _features(layer)
-        made_first = isinstance(layer, _CHANNELS_FIRST) or (
-            # LayerNorm2d of several libraries: a LayerNorm that permutes.
-            type(layer) is not nn.LayerNorm
-            and isinstance(layer, nn.LayerNorm)
-            and len(made) == 4
-            and made[1] == features != made[3]
-        )
+        made_first = isinstance(layer, _CHANNELS_FIRST)
+        if isinstance(layer, nn.LayerNorm) and type(layer) is not nn.LayerNorm and len(made) == 4:
+            # Several libraries have a LayerNorm2d, which permutes; others a channels-last one.
+            if made[1] == features == made[3]:
+                continue
+            made_first = made[1] == features
         if made_first:
             if len(made) == 4 and shape != made and shape == _to_last(made):
                 raise last

@@ -112,6 +112,16 @@ def test_paper_start_is_the_mechanism_applied_to_the_output():
     assert torch.equal(model(x), model[4](insertion.module(inner)))
 
 
+def test_identity_start_moves_to_the_mechanism():
+    mechanism = attnlib.SqueezeExcitation(32)
+    start = IdentityStart(mechanism)
+    x = torch.randn(2, 32, 5, 4)
+    assert torch.equal(start(x), x)
+    for alpha in (0.25, 1.0):
+        nn.init.constant_(start.alpha, alpha)
+        torch.testing.assert_close(start(x), (1 - alpha) * x + alpha * mechanism(x))
+
+
 def test_only_alpha_learns_in_the_first_step():
     model = attnlib.insert(small(), "se", "3", start="identity")
     x = torch.randn(2, 3, 8, 8)
@@ -255,6 +265,19 @@ def test_containers_still_run_their_own_children_only():
         insertion.module.register_forward_hook(lambda m, args, y: calls.append(m))
     model(torch.randn(1, 3, 64, 64))
     assert calls == [inner.module, outer.module]
+
+
+def test_containers_that_end_in_one_and_the_same_module():
+    relu = nn.ReLU()
+    model = nn.Sequential(
+        nn.Sequential(nn.Conv2d(3, 16, 1), relu), nn.Sequential(nn.Conv2d(16, 32, 1), relu)
+    ).eval()
+    x = torch.randn(1, 3, 6, 5)
+    attnlib.insert(model, "se", "*", x)
+    first, second = attnlib.inserted(model)
+    assert [first.channels, second.channels] == [16, 32]
+    expected = second.module(relu(model[1][0](first.module(relu(model[0][0](x))))))
+    assert torch.equal(model(x), expected)
 
 
 def test_dictionary_that_runs_its_items():
@@ -438,6 +461,58 @@ def test_bad_examples_options_and_scripted_models():
     with pytest.raises(TypeError, match="scripted"):
         attnlib.insert(torch.jit.trace(small(), torch.randn(1, 3, 8, 8)), "se", "3")
     assert_untouched(model, before, [False] * 8)
+
+
+class Windows(nn.Module):
+    """Linear layers on windows of tokens, whose shape says nothing of the map's."""
+
+    class Block(nn.Module):
+        def __init__(self, last):
+            super().__init__()
+            self.mix = nn.Linear(32, 32)
+            self.last = last
+
+        def forward(self, x):
+            b, c, h, w = x.shape
+            windows = x.reshape(b, c, h * w // 4, 4).permute(0, 2, 3, 1).reshape(-1, 4, c)
+            y = self.mix(windows).reshape(b, h, w, c)
+            return y if self.last else y.permute(0, 3, 1, 2)
+
+    def __init__(self, last):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 32, 4, stride=4)
+        self.block = self.Block(last)
+
+    def forward(self, x):
+        return self.block(self.stem(x))
+
+
+def test_windows_of_tokens():
+    x = torch.randn(1, 3, 16, 24)
+    attnlib.insert(model := Windows(last=False), "se", "block", x)
+    assert attnlib.inserted(model)[0].channels == 32
+    with pytest.raises(ValueError, match="channels come last"):
+        attnlib.insert(Windows(last=True), "se", "block", x)
+
+
+def test_layer_norm_that_permutes_inside():
+    """As in torchvision and timm: a LayerNorm by class, on the second axis by deed."""
+
+    class LayerNorm2d(nn.LayerNorm):
+        def forward(self, x):
+            return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+    model = nn.Sequential(nn.Conv2d(3, 24, 1), LayerNorm2d(24))
+    for size in (8, 24):
+        twin = copy.deepcopy(model)
+        attnlib.insert(twin, "eca", "1", torch.randn(1, 3, 8, size))
+        assert attnlib.inserted(twin)[0].channels == 24
+
+
+def test_linear_layers_on_pooled_vectors_are_no_evidence():
+    """A block with attention inside, on maps as wide as they are deep."""
+    model = attnlib.insert(resnet18(attention="se"), "eca", "layer1.0", torch.randn(1, 3, 256, 256))
+    assert attnlib.inserted(model)[0].channels == 64
 
 
 @pytest.mark.parametrize("build", [Tokens, ChannelsLast])
