@@ -103,7 +103,9 @@ def test_formulas_are_finished_and_nothing_is_fetched_for_them(mini_site):
         r"<annotation.*?</annotation>", "", article(text), flags=re.DOTALL
     )
     assert (mini_site / "zh" / "_static" / "katex" / "fonts" / "KaTeX_Main-Regular.woff2").is_file()
-    assert "katex.min.css" not in read(mini_site, "zh", "index")
+    assert "katex" not in read(mini_site, "zh", "index")
+    for preload in re.findall(r'<link rel="preload" href="([^"]+)" as="font"', text):
+        assert (mini_site / "zh" / "notebooks" / preload).is_file()
 
 
 def test_equations_and_figures_are_numbered_and_linked(mini_site):
@@ -189,18 +191,30 @@ def test_a_broken_reference_stops_the_build(mini, tmp_path):
     assert "eq-demo-sum" in result.stderr
 
 
-def test_plain_jupyter_book_gives_the_english_edition(executed_mini, tmp_path):
+def plain_jupyter_book(source, out):
+    """`jupyter-book build .`: warnings are errors; → the pages."""
     environment = {**os.environ, "PYTHONPATH": ""}
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
-    command += ["build", str(executed_mini)]
-    command += ["--path-output", str(tmp_path), "-W", "-n", "--keep-going"]
-    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    command += ["build", ".", "--path-output", str(out), "-W", "-n", "--keep-going"]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=source)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "WARNING" not in result.stdout + result.stderr
-    text = (tmp_path / "_build" / "html" / "notebooks" / "demo.html").read_text("utf8")
+    return out / "_build" / "html"
+
+
+def test_plain_jupyter_book_gives_the_english_edition(executed_mini, tmp_path):
+    text = (plain_jupyter_book(executed_mini, tmp_path) / "notebooks" / "demo.html").read_text(
+        "utf8"
+    )
     assert '<html lang="en"' in text
     assert "Demo: one mean" in text
     assert f'href="{SITE}/zh/notebooks/demo.html"' in text  # the twin is not beside it
+
+
+def test_plain_jupyter_book_builds_this_very_book(root, tmp_path):
+    pages = plain_jupyter_book(root, tmp_path)
+    assert '<html lang="en"' in (pages / "notebooks" / "se.html").read_text("utf8")
+    assert "conf.py" not in os.listdir(root)
 
 
 def test_the_root_of_the_site(mini_site, mini, tmp_path):

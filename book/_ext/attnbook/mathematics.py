@@ -86,12 +86,18 @@ def visit_block(self: Any, node: nodes.math_block) -> None:
 def add_style_sheet(
     app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
-    """Only pages with formulas load the formulas' style sheet."""
+    """Only pages with formulas load their style sheet, and early the two fonts of most."""
     if doctree is not None and any(
         isinstance(node, nodes.math | nodes.math_block) for node in doctree.findall()
     ):
         app.add_css_file("katex/katex.min.css")
         app.add_css_file("mathematics.css")
+        for font in ("KaTeX_Main-Regular", "KaTeX_Math-Italic"):
+            address = context["pathto"](f"_static/katex/fonts/{font}.woff2", 1)
+            context["metatags"] = (
+                f"{context.get('metatags', '')}\n"
+                f'<link rel="preload" href="{address}" as="font" type="font/woff2" crossorigin />'
+            )
 
 
 def on_config_inited(app: Any, config: Any) -> None:
