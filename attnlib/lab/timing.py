@@ -147,7 +147,8 @@ def timing(
         threads: threads on the CPU; default: torch's present number.
         devices: where to run; default: where ``x`` is, and on CUDA too if there is one.
 
-    Peak memory is counted on the CPU (see ``attnlib.lab.cost``) and measured on CUDA.
+    Peak memory is counted on the CPU (see ``attnlib.lab.cost``; not for compiled modules) and
+    measured on CUDA.
     """
     start = time.perf_counter()
     if isinstance(modules, nn.Module):
@@ -310,9 +311,10 @@ def _peaks(cases: Sequence[_Case], modules: Mapping[str, nn.Module], x: Tensor) 
             with _ready(case, modules):
                 case.peak_bytes = _peak_on_cuda(case, x.device)
             continue
+        module = modules[case.module]
+        if hasattr(module, "_orig_mod"):
+            continue  # compiled: the operations that will be left cannot be counted beforehand
         if case.module not in counted:
-            module = modules[case.module]
-            module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
             counted[case.module] = cost(module, tuple(x.shape), dtype=x.dtype)
         both = counted[case.module]
         training = case.which == TRAINING

@@ -141,6 +141,15 @@ def test_records_tell_the_conditions():
     assert [line.split("  ")[0] for line in table[2:]] == ["copy of x", "conv"]
 
 
+def test_what_is_compiled_has_no_counted_peak():
+    net = torch.compile(nn.Linear(8, 8), backend="eager")
+    result = timing({"compiled": net, "eager": nn.Linear(8, 8)}, torch.randn(4, 8), budget=3.0)
+    records = by_case(result)
+    assert records["compiled", "forward"]["median_s"] > 0
+    assert records["compiled", "forward"]["peak_bytes"] is None
+    assert records["eager", "forward"]["peak_bytes"] == 4 * 8 * 4
+
+
 def test_forward_only():
     result = timing(nn.Linear(8, 8), torch.randn(4, 8), budget=0.2, backward=False)
     assert [(r["module"], r["pass"]) for r in result.records] == [
