@@ -21,7 +21,10 @@ their training script's option has 0, no attention at all; the paper's result is
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = ["CrissCrossAttention", "RecurrentCrissCrossAttention"]
@@ -91,21 +94,26 @@ class CrissCrossAttention(nn.Module):
         position itself; the last W are those of its row, from left to right.
         """
         _check_input(x, self.channels)
-        # Channels last, so that a row is a matrix, and a column is one after a transpose.
-        q = self.query(x).permute(0, 2, 3, 1).contiguous()  # (B, H, W, C/r)
-        k = self.key(x).permute(0, 2, 3, 1).contiguous()  # (B, H, W, C/r)
-        row = q @ k.mT  # (B, H, W, W)
-        column = (q.transpose(1, 2) @ k.transpose(1, 2).mT).transpose(1, 2)  # (B, H, W, H)
-        itself = torch.eye(x.shape[2], dtype=torch.bool, device=x.device)[:, None]  # (H, 1, H)
-        column = column.masked_fill(itself, -torch.inf)
-        return torch.cat([column, row], -1).softmax(-1)  # (B, H, W, H + W)
+        q, k = _channels_last(self.query(x)), _channels_last(self.key(x))  # (B, H, W, C/r)
+        return _weights(q, k)
 
     def forward(self, x: Tensor) -> Tensor:
         """γ times the mixture of column and row, plus x: (B, C, H, W) → (B, C, H, W)."""
-        column, row = self.attention(x).split([x.shape[2], x.shape[3]], -1)
-        v = self.value(x).permute(0, 2, 3, 1).contiguous()  # (B, H, W, C)
-        y = (column.transpose(1, 2) @ v.transpose(1, 2)).transpose(1, 2) + row @ v  # (B, H, W, C)
-        return torch.addcmul(x, self.gamma, y.permute(0, 3, 1, 2))  # x + γ·y
+        _check_input(x, self.channels)
+        q, k, v = self._project(x)  # (B, H, W, C/r), the same, (B, H, W, C)
+        column, row = _weights(q, k).split([x.shape[2], x.shape[3]], -1)
+        y = _mix(column, row, v).permute(0, 3, 1, 2)  # (B, C, H, W), in memory channels last
+        return torch.addcmul(
+            x, self.gamma, y.contiguous(memory_format=_memory_format(x))
+        )  # x + γ·y
+
+    def _project(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values by one convolution, which reads x once: (B, H, W, ·) each."""
+        layers = (self.query, self.key, self.value)
+        weight = torch.cat([layer.weight for layer in layers])
+        bias = torch.cat([cast("Tensor", layer.bias) for layer in layers])
+        widths = [layer.out_channels for layer in layers]
+        return tuple(map(_channels_last, F.conv2d(x, weight, bias).split(widths, 1)))
 
     def extra_repr(self) -> str:
         return f"{self.channels}, reduction={self.reduction}"
@@ -172,6 +180,33 @@ class RecurrentCrissCrossAttention(nn.Module):
 
     def extra_repr(self) -> str:
         return f"recurrences={self.recurrences}"
+
+
+def _weights(q: Tensor, k: Tensor) -> Tensor:
+    """Softmax over column and row, (B, H, W, H + W), of queries and keys (B, H, W, C/r)."""
+    row = q @ k.mT  # (B, H, W, W)
+    column = (q.transpose(1, 2) @ k.transpose(1, 2).mT).transpose(1, 2)  # (B, H, W, H)
+    itself = torch.eye(q.shape[1], dtype=torch.bool, device=q.device)[:, None]  # (H, 1, H)
+    column = column.masked_fill(itself, -torch.inf)  # the row has it
+    return torch.cat([column, row], -1).softmax(-1)
+
+
+def _mix(column: Tensor, row: Tensor, v: Tensor) -> Tensor:
+    """Σ_p a_p v_p over the column plus the same over the row: (B, H, W, C)."""
+    y = (column.transpose(1, 2) @ v.transpose(1, 2)).transpose(1, 2)  # (B, H, W, C)
+    return torch.baddbmm(y.flatten(0, 1), row.flatten(0, 1), v.flatten(0, 1)).view_as(v)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """(B, C, H, W) → (B, H, W, C) in memory, so that a row is a matrix, and so is a column."""
+    return x.permute(0, 2, 3, 1).contiguous()
+
+
+def _memory_format(x: Tensor) -> torch.memory_format:
+    """Channels last if x is; contiguous otherwise, also where it is both."""
+    if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
+        return torch.channels_last
+    return torch.contiguous_format
 
 
 def _check_input(x: Tensor, channels: int) -> None:

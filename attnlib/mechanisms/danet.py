@@ -166,12 +166,12 @@ class ChannelAttention(nn.Module):
     def attention(self, x: Tensor) -> Tensor:
         """The weights A: (B, C, H, W) → (B, C, C); every row sums to 1."""
         _check_input(x, self.channels)
-        E = _gram(x.flatten(2))  # (B, C, C)
+        X = x.flatten(2)  # (B, C, N)
         if not self.max_minus:
-            return E.softmax(-1).to(x.dtype)  # (B, C, C)
+            return _scores(X, X).softmax(-1).to(x.dtype)  # (B, C, C)
         # Many of these weights lie below the normal range of numbers, where a product takes
         # several times as long on some CPUs. They are as good as nothing.
-        A = (-E).softmax(-1)  # (B, C, C)
+        A = _scores(-X, X).softmax(-1)  # (B, C, C)
         return F.threshold(A, torch.finfo(A.dtype).tiny, 0.0).to(x.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -310,14 +310,13 @@ class _Mixture(torch.autograd.Function):
         return dq, dk, dv, None
 
 
-def _gram(x: Tensor) -> Tensor:
-    """X Xᵀ in float32 or better, also under autocast: (B, C, N) → (B, C, C)."""
-    x = x.to(torch.promote_types(x.dtype, torch.float32))
-    device = x.device.type
+def _scores(q: Tensor, k: Tensor) -> Tensor:
+    """Q Kᵀ in float32 or better, also under autocast: twice (B, C, N) → (B, C, C)."""
+    wide, device = torch.promote_types(q.dtype, torch.float32), q.device.type
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         with torch.autocast(device, enabled=False):
-            return x @ x.mT
-    return x @ x.mT
+            return q.to(wide) @ k.to(wide).mT
+    return q.to(wide) @ k.to(wide).mT
 
 
 def _check_input(x: Tensor, channels: int) -> None:
