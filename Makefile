@@ -12,7 +12,7 @@ export ONEDNN_MAX_CPU_ISA ?= AVX512_CORE_BF16
 export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := book/_ext$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: book test notebooks notebooks-all structure catalogue serve lint links clean help
+.PHONY: book test notebooks notebooks-all structure catalogue serve lint links colab-check clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make serve          show the built book on http://localhost:$(PORT)/"
 	@echo "make lint           style, types"
 	@echo "make links          ask every address outside the book whether it still answers"
+	@echo "make colab-check    run every published notebook in a new environment, both languages"
 	@echo "make clean          remove everything that was built"
 
 # The environment is up to date when this file is newer than what it was made from.
@@ -64,6 +65,9 @@ links: book
 # One part alone: make test PARTS=unit
 test: $(VENV)/.attnbook
 	$(BIN)/python -m attnbook.testrun $(PARTS)
+
+colab-check: book
+	COLAB_ALL=1 $(BIN)/python -m pytest -q -m colab tests/site
 
 clean:
 	rm -rf _build build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -33,6 +33,7 @@ PARTS: dict[str, list[list[str]]] = {
     "notebooks": [[*_PYTEST, *_TWO, "--nbval", "notebooks"]],
     "serial": [[*_PYTEST, "-m", "serial", "tests"]],
     "browser": [[*_PYTEST, *_TWO, "-m", "browser", "--run-browser", "tests/site"]],
+    "colab": [[*_PYTEST, "-m", "colab", "tests/site"]],
 }
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed)")
 _CLOSING = re.compile(r"^=* ?(?:\d+ [a-z]+(?:, )?)+ in [\d.]+s")
