@@ -129,6 +129,7 @@ window.attnSearch = (() => {
         const [url, name] = index.pages[page];
         const entry = add(url);
         entry.title = name;
+        entry.anchor ??= score >= 60 ? anchor : "";
         if (anchor && !entry.sections.has(anchor)) entry.sections.set(anchor, { title, excerpt: "" });
       }
     };
@@ -137,8 +138,10 @@ window.attnSearch = (() => {
       // Pagefind answers a word it has never seen with the nearest beginning of it: not an answer.
       const latin = fold(query).split(" ").filter((word) => word.length > 3 && !han.test(word) && !/\d/.test(word));
       if (!latin.length || latin.some(known) || han.test(query)) {
-        const hits = await pagefind.search(query);
-        full = await Promise.all(hits.results.slice(0, 12).map((hit) => hit.data()));
+        try {
+          const hits = await pagefind.search(query);
+          full = await Promise.all(hits.results.slice(0, 12).map((hit) => hit.data()));
+        } catch { pagefind = null; notice = words.plain; }
       }
     }
     const text = () => {
@@ -160,7 +163,8 @@ window.attnSearch = (() => {
     };
     // A query that is an entry of the index goes there first; otherwise the text decides.
     if (direct.length && direct[0].score >= 40) { own(); text(); } else { text(); own(); }
-    return { pages: [...pages.values()].slice(0, 10), suggestion: suggest(query) };
+    const exact = direct.length && direct[0].score >= 100;
+    return { pages: [...pages.values()].slice(0, 10), suggestion: exact ? null : suggest(query) };
   };
 
   // ---- the interface
@@ -201,7 +205,7 @@ window.attnSearch = (() => {
       list.setAttribute("aria-label", words.results);
       for (const page of pages) {
         const item = element("li");
-        const link = element("a", { href: base + page.url });
+        const link = element("a", { href: base + page.url + (page.anchor ? `#${page.anchor}` : "") });
         link.append(element("b", { textContent: page.title }));
         if (page.excerpt && !page.sections.size) link.append(excerpt(page.excerpt));
         item.append(link);

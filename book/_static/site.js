@@ -30,7 +30,10 @@
   const other = $("#switch");
   if (other) {
     const page = other.getAttribute("href").split("#")[0];
-    const follow = () => other.setAttribute("href", page + (here() ? `#${here()}` : ""));
+    const follow = () => {
+      if (all.length) attend();
+      other.setAttribute("href", page + (here() ? `#${here()}` : ""));
+    };
     const here = () => seen || decodeURIComponent(location.hash.slice(1));
     other.addEventListener("pointerdown", follow);
     other.addEventListener("focus", follow);

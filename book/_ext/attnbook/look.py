@@ -125,6 +125,8 @@ def mend(body: str, language: str) -> str:
         body = body.replace(f"Hide code cell {kind}s", words).replace(f"Hide code cell {kind}", words)
     # The summary's own words name it; a label that repeats "hidden content" would hide them.
     body = body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+    # An entry of the bibliography is no list item for assistive technology: no list then.
+    body = body.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
     if language == "zh":
         for english, chinese in WORDS_ZH.items():
             body = body.replace(english, chinese)
@@ -204,5 +206,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     # After everything that adds assets or builds context.
     app.connect("html-page-context", _page_context, priority=900)
     app.connect("config-inited", _on_config_inited)
-    app.connect("build-finished", _on_build_finished)
+    app.connect("build-finished", _on_build_finished, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

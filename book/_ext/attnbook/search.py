@@ -8,11 +8,14 @@ The finished site carries ``pagefind/`` as well, the full text; ``book/_static/s
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
+import shutil
+import subprocess
+import tempfile
 import unicodedata
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +78,10 @@ def glossary_rows(page: BeautifulSoup) -> list[tuple[str, list[str]]]:
     return found
 
 
-def build_index(root: Path, folder: Path, *, fulltext: bool) -> dict[str, Any]:
+def build_index(
+    root: Path, pages: dict[str, BeautifulSoup], *, fulltext: bool
+) -> dict[str, Any]:
     """The edition's own index, as ``search.js`` reads it."""
-    pages = pages_of(folder)
     order = {name: i for i, name in enumerate(pages)}
     titles: dict[str, str] = {}
     entries: list[list[Any]] = []
@@ -138,8 +142,10 @@ def index_terms(root: Path) -> dict[str, list[str]]:
     return yaml.safe_load(path.read_text("utf8")) if path.is_file() else {}
 
 
-def write_index(root: Path, folder: Path, *, fulltext: bool) -> None:
-    index = build_index(root, folder, fulltext=fulltext)
+def write_index(
+    root: Path, folder: Path, pages: dict[str, BeautifulSoup], *, fulltext: bool
+) -> None:
+    index = build_index(root, pages, fulltext=fulltext)
     text = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
     script = f"window.attnSearchIndex={unicodedata.normalize('NFC', text)};\n"
     (folder / "search-index.js").write_text(script, "utf8")
@@ -157,35 +163,51 @@ def anchored(page: BeautifulSoup) -> str:
     return str(page)
 
 
-async def _pagefind(folder: Path, edition: Edition) -> int:
-    from pagefind.index import IndexConfig, PagefindIndex
+def index_fulltext(folder: Path, pages: dict[str, BeautifulSoup], edition: Edition) -> None:
+    """Write ``pagefind/`` into an edition.
 
-    config = IndexConfig(output_path=str(folder / "pagefind"), force_language=edition.lang.lower())
-    count = 0
-    async with PagefindIndex(config=config) as index:
-        for name, page in pages_of(folder).items():
-            await index.add_html_file(content=anchored(page), source_path=name)
-            count += 1
-    # Pagefind's own interface and the playground are not used; the site has its own.
-    for extra in (folder / "pagefind").glob("pagefind-*"):
-        if extra.name.startswith(("pagefind-ui", "pagefind-modular-ui", "pagefind-component-ui")):
+    The program runs on a copy of the pages and ends by itself. Pagefind's Python interface ends the
+    program as soon as it reports, which on a busy machine leaves files empty.
+    """
+    from pagefind.service import get_executable
+
+    out = folder / "pagefind"
+    shutil.rmtree(out, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, page in pages.items():
+            copy = Path(scratch) / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(anchored(page), "utf8")
+        command = [str(get_executable()), "--site", scratch, "--output-path", str(out)]
+        command += ["--force-language", edition.lang.lower(), "--quiet"]
+        subprocess.run(command, check=True, capture_output=True)
+    json.loads((out / "pagefind-entry.json").read_text("utf8"))  # the file that leads to all others
+    # Pagefind's own interfaces are not used: the site has its own.
+    for extra in out.glob("pagefind-*"):
+        if extra.name not in ("pagefind-entry.json", "pagefind-worker.js"):
             extra.unlink()
-    for name in ("pagefind-highlight.js",):
-        (folder / "pagefind" / name).unlink(missing_ok=True)
-    return count
+
+
+def index_edition(root: Path, site: Path, edition: Edition) -> None:
+    folder = site / edition.code
+    pages = pages_of(folder)
+    write_index(root, folder, pages, fulltext=True)
+    index_fulltext(folder, pages, edition)  # changes the pages, so it comes last
 
 
 def run(root: Path, site: Path) -> None:
-    """Index both editions of the finished site."""
-    for edition in EDITIONS:
-        folder = site / edition.code
-        asyncio.run(_pagefind(folder, edition))
-        write_index(root, folder, fulltext=True)
+    """Index both editions of the finished site, at the same time."""
+    with ProcessPoolExecutor(len(EDITIONS)) as pool:
+        for done in [pool.submit(index_edition, root, site, edition) for edition in EDITIONS]:
+            done.result()
 
 
 def on_build_finished(app: Any, exception: Exception | None) -> None:
-    if exception is None and app.builder.name == "html":
-        write_index(Path(app.srcdir), Path(app.outdir), fulltext=False)
+    """The index of an edition built alone; where both are built, ``run`` follows."""
+    alone = not app.config.attnbook_both_editions
+    if exception is None and app.builder.name == "html" and alone:
+        folder = Path(app.outdir)
+        write_index(Path(app.srcdir), folder, pages_of(folder), fulltext=False)
 
 
 def setup(app: Any) -> None:
