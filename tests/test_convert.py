@@ -312,6 +312,7 @@ def test_tensors_are_copies():
         ("se", {}, "these are not the weights of a 'se' known here"),
         ("se", {"a.weight": torch.zeros(2)}, r"a\.weight\. Known: moskomule.*\(fc\.0, fc\.2\)"),
         ("cbam", {"fc.0.weight": torch.zeros(2)}, "not the weights of a 'cbam' known here: fc.0"),
+        ("cbam", {"ca.se.0.weight": torch.zeros(4, 64, 1, 1)}, "not the weights of a 'cbam' known"),
         ("danet", {"gamma": torch.zeros(1)}, "None is known; convert its parts one by one"),
         ("see", {}, "unknown attention mechanism 'see'"),
         (

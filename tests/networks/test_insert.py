@@ -469,13 +469,13 @@ class Windows(nn.Module):
     class Block(nn.Module):
         def __init__(self, last):
             super().__init__()
-            self.mix = nn.Linear(32, 32)
+            self.mix = nn.Linear(32, 48)
             self.last = last
 
         def forward(self, x):
             b, c, h, w = x.shape
             windows = x.reshape(b, c, h * w // 4, 4).permute(0, 2, 3, 1).reshape(-1, 4, c)
-            y = self.mix(windows).reshape(b, h, w, c)
+            y = self.mix(windows).reshape(b, h, w, 48)
             return y if self.last else y.permute(0, 3, 1, 2)
 
     def __init__(self, last):
@@ -490,7 +490,7 @@ class Windows(nn.Module):
 def test_windows_of_tokens():
     x = torch.randn(1, 3, 16, 24)
     attnlib.insert(model := Windows(last=False), "se", "block", x)
-    assert attnlib.inserted(model)[0].channels == 32
+    assert attnlib.inserted(model)[0].channels == 48
     with pytest.raises(ValueError, match="channels come last"):
         attnlib.insert(Windows(last=True), "se", "block", x)
 

@@ -88,7 +88,9 @@ def test_ccnet_head_by_hand():
     torch.manual_seed(0)
     head = wake(CCNetHead(64, 5, recurrences=3))
     x = torch.randn(2, 64, 6, 7)
-    y = head.conv_out(head.attention(head.conv_in(x)))
+    conv, norm, _ = head.conv_in
+    y = norm(conv(x))
+    y = head.conv_out(head.attention(torch.where(y > 0, y, 0.01 * y)))
     torch.testing.assert_close(head(x), head.classifier(torch.cat([x, y], 1)))
     assert head.attention.recurrences == 3
 
