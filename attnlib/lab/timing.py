@@ -260,33 +260,31 @@ def _warm_up(cases: Sequence[_Case], modules: Mapping[str, nn.Module], deadline:
             # The first run pays for what is set up once: it counts only if there is no other.
             again = first * 2 < max(deadline - time.perf_counter(), 0) / len(cases)
             case.seconds = case.sample(1) if again else first
-            if not again:
-                case.samples.append(first)
+            case.samples = [case.seconds]
         # Some twenty rounds for everybody; a sample of a very short thing takes many runs.
         aim = min(10e-3, budget / len(cases) / 20)
         case.number = min(1000, max(1, int(aim / max(case.seconds, 1e-7))))
 
 
 def _measure(cases: Sequence[_Case], modules: Mapping[str, nn.Module], deadline: float) -> None:
-    """Rounds in which each case has its turn, until the time is up."""
+    """Rounds in which each case has its turn, as many as there is time for."""
     active = [case for case in cases if case.seconds]
-    fresh = {id(case) for case in active}  # their only sample, if any, is a first run
+    rounds = 0
     while active:
-        for case in list(active):
-            if time.perf_counter() + case.seconds * case.number > deadline:
-                active.remove(case)
-                continue
+        left = deadline - time.perf_counter()
+        while active and sum(case.seconds * case.number for case in active) > left:
+            if rounds >= 3:
+                return  # better no more rounds than rounds without somebody
+            active.remove(max(active, key=lambda case: case.seconds * case.number))
+        for case in active:
             with _ready(case, modules):
                 seconds = case.sample(case.number)
-            if id(case) in fresh:
-                fresh.discard(id(case))
-                case.samples.clear()
+            if rounds == 0:
+                case.samples.clear()  # of the warm-up
             case.samples.append(seconds)
             case.seconds = min(case.seconds, seconds)
         active = active[1:] + active[:1]  # nobody always follows the same neighbour
-    for case in cases:
-        if case.seconds and not case.samples:
-            case.samples.append(case.seconds)
+        rounds += 1
 
 
 @contextmanager
