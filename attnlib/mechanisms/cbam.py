@@ -140,7 +140,7 @@ class CBAM(nn.Module):
         f = _scale(f, self._channel_gate(mean, maximum))  # F'
         f, maps = _pool_channels(f)
         f = _scale(f, self._spatial_gate(maps), last=True)  # F″
-        return f + x if self.residual else f
+        return _add(f, x) if self.residual else f
 
     def _channel_gate(self, mean: Tensor, maximum: Tensor) -> Tensor:
         """Eq. 2: (B, C), (B, C) → (B, C, 1, 1)."""
@@ -207,6 +207,11 @@ def _scale(x: Tensor, gate: Tensor, *, last: bool = False) -> Tensor:
     if last and not (_traced() or (torch.is_grad_enabled() and gate.requires_grad)):
         return x.mul_(gate)  # in inference, F' is nobody else's: spare the memory
     return x * gate
+
+
+def _add(f: Tensor, x: Tensor) -> Tensor:
+    """F″ + x, in the memory of F″, which nobody else has seen and no backward looks at."""
+    return f + x if _traced() else f.add_(x)
 
 
 def _channel_maps(x: Tensor) -> Tensor:
