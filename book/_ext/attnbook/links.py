@@ -1,8 +1,8 @@
 """Do the addresses outside the book still answer? ``python -m attnbook.links``, once a week.
 
 Links within the site are a matter of the tests; those that lead out can break while nobody
-changes anything. An address counts as broken if it is gone (404, 410) or its host does not answer after three
-tries; a host that refuses a program (403, 429, ...) is listed, no more.
+changes anything. An address counts as broken if it is gone (404, 410) or its host does not answer
+after three tries; a host that refuses a program (403, 429, ...) is listed, no more.
 """
 
 from __future__ import annotations
