@@ -383,7 +383,7 @@ register(
         "NeurIPS 2017",
         2017,
         "1706.03762",
-        None,
+        "https://github.com/tensorflow/tensor2tensor",
     ),
     chapter="multihead",
     kind="mixture",
