@@ -99,7 +99,7 @@ window.attnSearch = (() => {
   const suggest = (query) => {
     const q = fold(query);
     if (han.test(q)) {
-      const whole = tight(query);
+      const whole = [...tight(query)].filter((letter) => han.test(letter)).join("");
       if (whole.length < 3 || index.terms.some((term) => tight(term).includes(whole))) return null;
       return nearest(whole, index.terms.filter((term) => Math.abs(tight(term).length - whole.length) < 2));
     }

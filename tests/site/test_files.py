@@ -81,8 +81,8 @@ def test_links_and_anchors_resolve(site):
                 if not target.is_file():
                     broken.append((path.relative_to(site).as_posix(), element.get(name)))
                 elif url.fragment and target.suffix == ".html":
-                    if unquote(url.fragment) not in anchors(target):
-                        broken.append((path.relative_to(site).as_posix(), element.get(name)))
+                    found = unquote(url.fragment) in anchors(target)
+                    broken += [] if found else [(path.relative_to(site).as_posix(), url.fragment)]
     assert broken == []
 
 
@@ -111,7 +111,7 @@ def test_every_chapter_has_its_tools(site, edition):
 
 
 def weight(path: Path) -> int:
-    """Bytes that travel: text is compressed on the way, fonts and pictures are compressed already."""
+    """Bytes that travel: text is compressed on the way, fonts and pictures already are."""
     data = path.read_bytes()
     packed = path.suffix in {".woff2", ".png", ".webp", ".jpg"}
     return len(data) if packed else len(gzip.compress(data, 6))
@@ -137,7 +137,11 @@ def test_pages_are_light(open_page, base_url, site, pages, edition, capsys):
         rows.append((name, own + shared, own))
     with capsys.disabled():
         for name, first, following in rows:
-            print(f"\n{edition}/{name}: first visit {first / 1000:.0f} kB, next page {following / 1000:.0f} kB", end="")
+            print(
+                f"\n{edition}/{name}: first visit {first / 1000:.0f} kB, "
+                f"next page {following / 1000:.0f} kB",
+                end="",
+            )
     assert [row for row in rows if row[1] > FIRST_VISIT or row[2] > NEXT_PAGE] == []
 
 

@@ -58,7 +58,8 @@ def test_formulas_are_set(open_page, base_url, pages, site, edition):
                     spans: document.querySelectorAll("article .math").length,
                     set: document.querySelectorAll("article .math .katex").length,
                     flat: [...document.querySelectorAll("article .katex-html")]
-                        .filter((el) => !el.closest("details:not([open])") && !el.getBoundingClientRect().height).length,
+                        .filter((el) => !el.closest("details:not([open])"))
+                        .filter((el) => !el.getBoundingClientRect().height).length,
                     text: copy.textContent,
                 };
             }"""
@@ -90,10 +91,12 @@ def test_text_is_clean(open_page, base_url, pages, edition):
         go(page, base_url, f"{edition}/{name}.html")
         texts = page.evaluate(
             """() => {
-                const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+                const main = document.querySelector("main");
+                const walker = document.createTreeWalker(main, NodeFilter.SHOW_TEXT);
                 const found = [];
                 while (walker.nextNode()) {
-                    if (!walker.currentNode.parentElement.closest("pre, code, script, style, noscript, .katex"))
+                    const parent = walker.currentNode.parentElement;
+                    if (!parent.closest("pre, code, script, style, noscript, .katex"))
                         found.push(walker.currentNode.data);
                 }
                 return found;
@@ -111,7 +114,8 @@ def test_light_and_dark(open_page, base_url):
     """The system decides until the reader does; the choice holds on the next page."""
     luminance = """() => {
         const of = (c) => c.match(/\\d+/g).slice(0, 3).map(Number).reduce((a, b) => a + b) / 765;
-        return [of(getComputedStyle(document.body).backgroundColor), of(getComputedStyle(document.body).color)];
+        const style = getComputedStyle(document.body);
+        return [of(style.backgroundColor), of(style.color)];
     }"""
     for scheme in ("light", "dark"):
         page = open_page("en/notebooks/se.html", color_scheme=scheme)
@@ -136,7 +140,9 @@ def test_the_switch_keeps_page_and_section(open_page, base_url, pages, edition):
         )
         page.click("#switch")
         page.wait_for_url(f"{base_url}/{other}/{name}.html*")
-        assert page.evaluate("document.documentElement.lang") == ("zh-CN" if other == "zh" else "en")
+        assert page.evaluate("document.documentElement.lang") == (
+            "zh-CN" if other == "zh" else "en"
+        )
         missing = [i for i in ids if not page.evaluate("(i) => !!document.getElementById(i)", i)]
         assert missing == [], name
 
@@ -151,7 +157,9 @@ def test_the_switch_lands_where_the_reader_was(open_page, base_url, edition, vie
         page.wait_for_timeout(150)
         page.click("#switch")
         page.wait_for_url(f"{base_url}/{other}/notebooks/se.html#{section}")
-        top = page.evaluate("(id) => document.getElementById(id).getBoundingClientRect().top", section)
+        top = page.evaluate(
+            "(id) => document.getElementById(id).getBoundingClientRect().top", section
+        )
         assert -5 <= top <= 160, (section, top)
 
 
@@ -173,7 +181,7 @@ def test_nothing_moves_while_pictures_arrive(open_page, site):
             page.wait_for_timeout(20)
         assert page.evaluate("window.shift") < 0.02
         unsized = page.evaluate(
-            "[...document.querySelectorAll('article img')].filter((i) => !i.getAttribute('height')).map((i) => i.src)"
+            "[...document.querySelectorAll('article img:not([height])')].map((i) => i.src)"
         )
         assert unsized == []
 
@@ -240,7 +248,8 @@ def test_wide_things_scroll_inside_themselves(open_page):
     regions = page.locator("[role=region][tabindex='0']")
     assert regions.count() > 3
     assert all(
-        re.search(HAN, regions.nth(i).get_attribute("aria-label") or "") for i in range(regions.count())
+        re.search(HAN, regions.nth(i).get_attribute("aria-label") or "")
+        for i in range(regions.count())
     )
 
 

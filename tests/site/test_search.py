@@ -1,11 +1,15 @@
-"""Search, asked as readers ask: terms, names, both scripts, misspellings; by keyboard; from disk."""
+"""Search, asked as readers ask: terms, names, both scripts, misspellings, keyboard, from disk."""
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+from attnbook.search import index_terms
+from bs4 import BeautifulSoup
 
 pytestmark = pytest.mark.browser
 
@@ -16,7 +20,8 @@ FIRST = """async (query) => {
     return {
         page: first ? first.url : null,
         sections: first ? [...first.sections.keys()] : [],
-        excerpts: pages.filter((p) => p.excerpt || [...p.sections.values()].some((s) => s.excerpt)).length,
+        excerpts: pages
+            .filter((p) => p.excerpt || [...p.sections.values()].some((s) => s.excerpt)).length,
         suggestion,
     };
 }"""
@@ -64,9 +69,11 @@ def test_a_near_miss_gets_a_suggestion(open_page, edition):
 
 
 @pytest.mark.parametrize("edition", ["en", "zh"])
-def test_what_is_right_is_not_corrected(open_page, edition):
+def test_what_is_right_is_not_corrected(open_page, pages, edition):
     page = start(open_page, edition)
-    for query in TABLE[edition]:
+    for query, place in TABLE[edition].items():
+        if place.partition("#")[0] not in pages:
+            continue
         assert page.evaluate(FIRST, str(query))["suggestion"] is None, query
 
 
@@ -124,20 +131,16 @@ def test_a_copy_on_disk_searches_titles_and_says_so(browser, site, edition):
     notice = page.text_content("dialog.search .notice")
     assert ("磁盘" if edition == "zh" else "disk") in notice
     page.keyboard.press("Enter")
-    page.wait_for_url("file://*#se-derivation")
+    page.wait_for_url(re.compile("^file://.*#se-derivation$"))
     assert page.locator("article .katex").first.is_visible()
     page.click("#switch")
-    page.wait_for_url(f"file://*/{'en' if edition == 'zh' else 'zh'}/notebooks/se.html*")
+    other = "en" if edition == "zh" else "zh"
+    page.wait_for_url(re.compile(f"^file://.*/{other}/notebooks/se.html"))
     page.close()
 
 
 def test_every_place_of_the_index_exists(site, pages):
     """A term leads to a page and a section that are there; pages still to come are left out."""
-    import json
-
-    from attnbook.search import index_terms
-    from bs4 import BeautifulSoup
-
     root = Path(__file__).parents[2]
     known = {path.stem for path in (root / "attnlib" / "mechanisms").glob("*.py")} | {
         path.stem for path in (root / "book").glob("*.md")

@@ -82,9 +82,7 @@ def contents(app: Sphinx) -> list[dict[str, Any]]:
                 continue
             stem = name.rpartition("/")[2]
             year = years.get(stem) if name.startswith("notebooks/") else None
-            pages.append(
-                {"name": name, "title": title or env.titles[name].astext(), "year": year}
-            )
+            pages.append({"name": name, "title": title or env.titles[name].astext(), "year": year})
         parts.append({"caption": tree.get("caption") or "", "pages": pages})
     return parts
 
@@ -103,7 +101,9 @@ def sections(app: Sphinx, name: str) -> list[dict[str, Any]]:
             reference = next(item.findall(nodes.reference), None)
             anchor = (reference.get("anchorname") or "") if reference is not None else ""
             if depth in (1, 2) and anchor:
-                found.append({"id": anchor.lstrip("#"), "title": _inline(reference), "depth": depth})
+                found.append(
+                    {"id": anchor.lstrip("#"), "title": _inline(reference), "depth": depth}
+                )
             for child in item.children:
                 if isinstance(child, nodes.bullet_list):
                     walk(child, depth + 1)
@@ -121,8 +121,12 @@ def mend(body: str, language: str) -> str:
     """The page's own HTML with the words of the tools in the page's language."""
     fold = FOLDED[language]
     for kind, words in fold.items():
-        body = body.replace(f"Show code cell {kind}s", words).replace(f"Show code cell {kind}", words)
-        body = body.replace(f"Hide code cell {kind}s", words).replace(f"Hide code cell {kind}", words)
+        body = body.replace(f"Show code cell {kind}s", words).replace(
+            f"Show code cell {kind}", words
+        )
+        body = body.replace(f"Hide code cell {kind}s", words).replace(
+            f"Hide code cell {kind}", words
+        )
     # The summary's own words name it; a label that repeats "hidden content" would hide them.
     body = body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
     # An entry of the bibliography is no list item for assistive technology: no list then.
@@ -135,7 +139,7 @@ def mend(body: str, language: str) -> str:
 
 
 def png_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height on the page of a PNG: its pixels at its own resolution, in units of 1/96 inch."""
+    """Width and height of a PNG on the page: its pixels at its own resolution, in 1/96 inch."""
     if data[:8] != b"\x89PNG\r\n\x1a\n":
         return None
     width, height = struct.unpack(">II", data[16:24])

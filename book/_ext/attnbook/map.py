@@ -1,6 +1,6 @@
 """The two pictures of the opening page that grow with the book: the map and the table of chapters.
 
-    :::{attention-map}      the twelve papers, in time, and how each can be read as a change to another
+    :::{attention-map}      the papers in time, and how each can be read as a change to another
     :::{chapter-table}      what each chapter is about and what its module costs
 
 A paper becomes a link as soon as its chapter stands in ``_toc.yml``; the table has a row for each
@@ -54,35 +54,68 @@ PAPERS = (
 )
 WHAT = {
     "en": {
-        "channels": "channels", "both": "channels, places", "groups": "places in groups",
-        "strips": "rows, columns", "all": "every value", "sequence": "all pairs",
-        "pairs": "all pairs", "cross": "row and column",
+        "channels": "channels",
+        "both": "channels, places",
+        "groups": "places in groups",
+        "strips": "rows, columns",
+        "all": "every value",
+        "sequence": "all pairs",
+        "pairs": "all pairs",
+        "cross": "row and column",
     },
     "zh": {
-        "channels": "通道", "both": "通道与位置", "groups": "组内位置",
-        "strips": "行与列", "all": "逐个元素", "sequence": "两两之间",
-        "pairs": "两两之间", "cross": "所在行列",
+        "channels": "通道",
+        "both": "通道与位置",
+        "groups": "组内位置",
+        "strips": "行与列",
+        "all": "逐个元素",
+        "sequence": "两两之间",
+        "pairs": "两两之间",
+        "cross": "所在行列",
     },
 }
 WORDS = {
     "en": {
-        "title": "Map of the twelve papers, 2017 to 2021", "gates": "Gates", "mixtures": "Mixtures",
-        "from": "after {}", "year": "Year", "attends": "Attends to",
-        "kind": "Kind", "parameters": "Parameters", "macs": "MACs", "chapter": "Chapter and paper",
-        "colab": "Colab", "open": "Open in Colab: {}", "read": "Read", "table": "Chapters",
+        "title": "Map of the twelve papers, 2017 to 2021",
+        "gates": "Gates",
+        "mixtures": "Mixtures",
+        "from": "after {}",
+        "year": "Year",
+        "attends": "Attends to",
+        "kind": "Kind",
+        "parameters": "Parameters",
+        "macs": "MACs",
+        "chapter": "Chapter and paper",
+        "colab": "Colab",
+        "open": "Open in Colab: {}",
+        "read": "Read",
+        "table": "Chapters",
         "comma": ", ",
     },
     "zh": {
-        "title": "十二篇论文的地图，2017 至 2021 年", "gates": "门控", "mixtures": "混合",
-        "from": "承接 {}", "year": "年份", "attends": "关注",
-        "kind": "类型", "parameters": "参数量", "macs": "乘加（MACs）", "chapter": "章节与论文",
-        "colab": "Colab", "open": "在 Colab 中打开：{}", "read": "阅读", "table": "各章",
+        "title": "十二篇论文的地图，2017 至 2021 年",
+        "gates": "门控",
+        "mixtures": "混合",
+        "from": "承接 {}",
+        "year": "年份",
+        "attends": "关注",
+        "kind": "类型",
+        "parameters": "参数量",
+        "macs": "乘加（MACs）",
+        "chapter": "章节与论文",
+        "colab": "Colab",
+        "open": "在 Colab 中打开：{}",
+        "read": "阅读",
+        "table": "各章",
         "comma": "、",
     },
 }
 ATTENDS_ZH = {
-    "channels": "通道", "positions": "位置", "channels and positions": "通道与位置",
-    "positions and channels": "通道与位置", "rows and columns": "行与列",
+    "channels": "通道",
+    "positions": "位置",
+    "channels and positions": "通道与位置",
+    "positions and channels": "通道与位置",
+    "rows and columns": "行与列",
 }
 KIND = {"en": {"gate": "gate", "mixture": "mixture"}, "zh": {"gate": "门控", "mixture": "混合"}}
 
@@ -105,34 +138,47 @@ class Growing(Directive):
 
 def draw_map(links: dict[str, str], language: str) -> str:
     """Both drawings; ``links`` maps stems to addresses."""
-    return (
-        f'<div class="map">{_wide(links, language)}{_narrow(links, language)}</div>'
-    )
+    return f'<div class="map">{_wide(links, language)}{_narrow(links, language)}</div>'
 
 
 def _box(
-    node: Node, x: float, y: float, size: tuple[float, float], lines: list[tuple[str, str]],
+    node: Node,
+    x: float,
+    y: float,
+    size: tuple[float, float],
+    lines: list[tuple[str, str]],
     links: dict[str, str],
 ) -> str:
-    """A paper at its place: a frame, its name and what it attends to; a link if it has a chapter."""
+    """A paper at its place: its name and what it attends to; a link if it has a chapter."""
     width, height = size
     start = (height - 16 * len(lines) + 3) / 2  # the lines stand in the middle of the frame
     text = "".join(
         f'<text class="{kind}" x="{x + width / 2:g}" y="{y + offset:g}" text-anchor="middle" '
         f'font-size="{font if len(words) < 11 else font - 1:g}">{escape(words)}</text>'
-        for (kind, words), offset, font in zip(lines, (start + 11, start + 27, start + 41), (13.5, 11, 11), strict=False)
+        for (kind, words), offset, font in zip(
+            lines, (start + 11, start + 27, start + 41), (13.5, 11, 11), strict=False
+        )
     )
-    frame = (
-        f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{17 if node.mixture else 4}"/>'
-    )
+    frame = _frame(x, y, width, height, round_by=17 if node.mixture else 4)
     if node.stem in links:
         return f'<a class="node" href="{escape(links[node.stem])}">{frame}{text}</a>'
     return f'<g class="node ghost">{frame}{text}</g>'
 
 
+def _frame(
+    x: float, y: float, width: float, height: float, *, round_by: float, kind: str = ""
+) -> str:
+    named = f' class="{kind}"' if kind else ""
+    return (
+        f'<rect{named} x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" '
+        f'rx="{round_by:g}"/>'
+    )
+
+
 def _svg(kind: str, width: float, height: float, body: str, language: str) -> str:
     return (
-        f'<svg class="{kind}" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" '
+        f'<svg class="{kind}" viewBox="0 0 {width:g} {height:g}" '
+        f'width="{width:g}" height="{height:g}" '
         f'role="group" aria-label="{escape(WORDS[language]["title"])}">{body}</svg>'
     )
 
@@ -149,8 +195,8 @@ def _wide(links: dict[str, str], language: str) -> str:
     height = top + 5 * step_y + box[1] + 12
     split = left + 5 * step_x + 4
     parts = [
-        f'<rect class="lane" x="{left - 8:g}" y="1" width="{split - left + 3:g}" height="{height - 2:g}" rx="8"/>',
-        f'<rect class="lane" x="{split + 4:g}" y="1" width="{width - split - 5:g}" height="{height - 2:g}" rx="8"/>',
+        _frame(left - 8, 1, split - left + 3, height - 2, round_by=8, kind="lane"),
+        _frame(split + 4, 1, width - split - 5, height - 2, round_by=8, kind="lane"),
         f'<text class="lane-name" x="{left + 4:g}" y="20">{words["gates"]}</text>',
         f'<text class="lane-name" x="{split + 16:g}" y="20">{words["mixtures"]}</text>',
     ]
@@ -203,7 +249,7 @@ def _narrow(links: dict[str, str], language: str) -> str:
     gap = 22.0  # above each year
     parts = []
     y = top
-    starts = dict((row, year) for year, row in marks)
+    starts = {row: year for year, row in marks}
     for i, row in enumerate(rows):
         if i in starts:
             parts.append(f'<text class="year" x="6" y="{y + 12:g}">{starts[i]}</text>')
@@ -217,9 +263,9 @@ def _narrow(links: dict[str, str], language: str) -> str:
         y += step
     height = y + 2
     lanes = (
-        f'<rect class="lane" x="0.5" y="1" width="232" height="{height - 2:g}" rx="8"/>'
-        f'<rect class="lane" x="241" y="1" width="116.5" height="{height - 2:g}" rx="8"/>'
-        f'<text class="lane-name" x="10" y="20">{words["gates"]}</text>'
+        _frame(0.5, 1, 232, height - 2, round_by=8, kind="lane")
+        + _frame(241, 1, 116.5, height - 2, round_by=8, kind="lane")
+        + f'<text class="lane-name" x="10" y="20">{words["gates"]}</text>'
         f'<text class="lane-name" x="251" y="20">{words["mixtures"]}</text>'
     )
     return _svg("small", width, height, lanes + "".join(parts), language)
@@ -232,7 +278,11 @@ def _count(number: int) -> str:
     """A count in the unit that keeps three digits: 8,192, 131 k, 4.95 M, 1.23 G."""
     for unit, name in ((10**9, "G"), (10**6, "M")):
         if number >= unit:
-            return f"{number / unit:.3g} {name}" if number < 999.5 * unit else f"{number / unit:.0f} {name}"
+            return (
+                f"{number / unit:.3g} {name}"
+                if number < 999.5 * unit
+                else f"{number / unit:.0f} {name}"
+            )
     return f"{number:,}"
 
 
@@ -241,13 +291,16 @@ def _distinct(values: list[str], glue: str) -> str:
 
 
 def draw_table(
-    rows: list[dict[str, Any]], links: dict[str, str], colab: dict[str, str],
-    titles: dict[str, str], language: str,
+    rows: list[dict[str, Any]],
+    links: dict[str, str],
+    colab: dict[str, str],
+    titles: dict[str, str],
+    language: str,
 ) -> str:
     """One row for each chapter of the book, in its order."""
     words = WORDS[language]
     head = "".join(
-        f'<th{" class=num" if name in ("parameters", "macs") else ""} scope="col">{words[name]}</th>'
+        f'<th scope="col"{" class=num" * (name in ("parameters", "macs"))}>{words[name]}</th>'
         for name in ("chapter", "year", "attends", "kind", "parameters", "macs", "colab")
     )
     body = []
@@ -258,6 +311,7 @@ def draw_table(
             ATTENDS_ZH.get(m["attends"], m["attends"]) if language == "zh" else m["attends"]
             for m in modules
         ]
+        opens = words["open"].format(titles[stem])
         several = len({(m["parameters"], m["macs"]) for m in modules}) > 1
 
         def counts(name: str, modules: list = modules, several: bool = several) -> str:
@@ -272,12 +326,12 @@ def draw_table(
             f'<th scope="row"><a href="{escape(links[stem])}">{escape(titles[stem])}</a>'
             f'<span class="of" lang="en"><a href="https://arxiv.org/abs/{row["arxiv"]}">'
             f"{escape(row['title'])}</a></span></th>"
-            f'<td>{row["year"]}</td>'
+            f"<td>{row['year']}</td>"
             f"<td>{_distinct(attends, words['comma'])}</td>"
             f"<td>{_distinct([KIND[language][m['kind']] for m in modules], words['comma'])}</td>"
             f'<td class="num">{counts("parameters")}</td>'
             f'<td class="num">{counts("macs")}</td>'
-            f'<td><a href="{escape(colab[stem])}" aria-label="{escape(words["open"].format(titles[stem]))}">'
+            f'<td><a href="{escape(colab[stem])}" aria-label="{escape(opens)}">'
             f"{words['colab']}</a></td>"
             "</tr>"
         )
@@ -314,9 +368,7 @@ def on_doctree_resolved(app: Any, doctree: nodes.document, docname: str) -> None
     for placeholder in list(doctree.findall(Placeholder)):
         stems = chapters_of(app)
         root = Path(app.srcdir)
-        links = {
-            stem: app.builder.get_relative_uri(docname, f"notebooks/{stem}") for stem in stems
-        }
+        links = {stem: app.builder.get_relative_uri(docname, f"notebooks/{stem}") for stem in stems}
         if placeholder["kind"] == "attention-map":
             html = draw_map(links, edition.code)
         else:

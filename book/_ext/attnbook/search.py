@@ -1,9 +1,10 @@
 """What readers search: the book's own index, and Pagefind's index of the full text.
 
-Every edition carries ``search-index.js``: titles, headings, glossary, names in the code and the terms
-of ``book/index-terms.yml``, each with the place that explains it, and the words of the book, which
-answer misspellings. It is a script and not JSON, so that it also loads from a page opened from disk.
-The finished site carries ``pagefind/`` as well, the full text; ``book/_static/search.js`` asks both.
+Every edition carries ``search-index.js``: titles, headings, glossary, names in the code, counts and
+the terms of ``book/index-terms.yml``, each with the place that explains it, and the words of the
+book, which answer misspellings. It is a script and not JSON, so that it also loads from a page that
+was opened from disk. The finished site carries ``pagefind/`` as well, the full text;
+``book/_static/search.js`` asks both.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from attnbook import catalogue
 from attnbook.languages import EDITIONS, Edition
 
 _WORD = re.compile(r"[A-Za-zÀ-ž][A-Za-zÀ-ž0-9]{2,}")
+_COUNT = re.compile(r"\b\d{1,3}(?:,\d{3})+\b")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 #: Weights of the entries that are found by the same words: the better the place, the higher.
 TERM, TITLE, NAME, GLOSSARY, HEADING = 8, 6, 5, 3, 1
@@ -48,7 +50,8 @@ def text_of(tag: Tag) -> str:
     for string in tag.strings:
         parents = [p for p in string.parents if isinstance(p, Tag)]
         if any(
-            "headerlink" in (p.get("class") or ()) or p.has_attr("data-pagefind-ignore")
+            "headerlink" in (p.get("class") or ())
+            or p.has_attr("data-pagefind-ignore")
             or p.name in ("script", "style")
             for p in parents
         ):
@@ -78,9 +81,17 @@ def glossary_rows(page: BeautifulSoup) -> list[tuple[str, list[str]]]:
     return found
 
 
-def build_index(
-    root: Path, pages: dict[str, BeautifulSoup], *, fulltext: bool
-) -> dict[str, Any]:
+def counts(page: BeautifulSoup) -> dict[str, str]:
+    """The large numbers of a page, such as parameter counts, and the section each comes first in."""
+    found: dict[str, str] = {}
+    for string in page.select_one("article").strings:
+        for number in _COUNT.findall(string):
+            if number not in found and (section := string.find_parent("section")):
+                found[number] = section.get("id", "")
+    return found
+
+
+def build_index(root: Path, pages: dict[str, BeautifulSoup], *, fulltext: bool) -> dict[str, Any]:
     """The edition's own index, as ``search.js`` reads it."""
     order = {name: i for i, name in enumerate(pages)}
     titles: dict[str, str] = {}
@@ -103,6 +114,10 @@ def build_index(
                 short = re.split(r"：|: ", title)[0]
                 if short != title:
                     add(short, name, "", title, TITLE)
+        for number, anchor in counts(page).items():
+            add(
+                number, name, anchor, f"{number} · {dict(found).get(anchor, titles[name])}", HEADING
+            )
         article = page.select_one("article")
         text = text_of(article) if article else ""
         words.update(word.lower() for word in _WORD.findall(text))
