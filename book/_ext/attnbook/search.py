@@ -82,7 +82,7 @@ def glossary_rows(page: BeautifulSoup) -> list[tuple[str, list[str]]]:
 
 
 def counts(page: BeautifulSoup) -> dict[str, str]:
-    """The large numbers of a page, such as parameter counts, and the section each comes first in."""
+    """The large numbers of a page, such as parameter counts, each with its first section."""
     found: dict[str, str] = {}
     for string in page.select_one("article").strings:
         for number in _COUNT.findall(string):
