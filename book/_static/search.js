@@ -67,6 +67,18 @@ window.attnSearch = (() => {
       const id = `${page}#${anchor}`;
       if (!found.has(id) || found.get(id).score < score) found.set(id, { page, anchor, title, score });
     }
+    // Several words: a page that has each of them as an entry; else the page that a name belongs to.
+    if (parts.length > 1) {
+      const pagesOf = parts.map((part) => index.entries.filter(([key]) => tight(key) === part));
+      const shared = pagesOf[0].filter(([, page]) => pagesOf.every((some) => some.some((e) => e[1] === page)));
+      const named = parts.flatMap((part, i) => (han.test(part) ? [] : pagesOf[i].filter((e) => e[4] > 4)));
+      const put = (entries, score) => entries.forEach(([, page, , title, weight]) => {
+        const id = `${page}#`;
+        if (!(found.get(id)?.score > score + weight)) found.set(id, { page, anchor: "", title, score: score + weight });
+      });
+      put(named, 34);
+      put(shared, 62);
+    }
     return [...found.values()].sort((a, b) => b.score - a.score);
   };
 
