@@ -21,6 +21,11 @@ def pytest_addoption(parser):
     parser.addoption(
         "--run-browser", action="store_true", help="run the tests of the built site in Chromium"
     )
+    parser.addoption(
+        "--properties",
+        metavar="FILE",
+        help="write down which properties of the mechanisms' contract held (book/properties.json)",
+    )
 
 
 def pytest_collection_modifyitems(config, items):

@@ -97,16 +97,13 @@ class MechanismContract:
         if name in self.impossible:
             pytest.skip(f"impossible: {self.impossible[name]}")
 
-
     # --- values ---------------------------------------------------------------------------------
 
     def test_value(self, options):
         module = self.built(options, dtype=torch.float64)
         for size in [(5, 7), (8, 8), (3, 1)]:
             x = self.input(*size, dtype=torch.float64)
-            torch.testing.assert_close(
-                module(x), self.reference(module, x), rtol=1e-10, atol=1e-10
-            )
+            torch.testing.assert_close(module(x), self.reference(module, x), rtol=1e-10, atol=1e-10)
 
     def test_attention(self, options):
         module = self.built(options, dtype=torch.float64)

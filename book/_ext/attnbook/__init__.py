@@ -16,6 +16,7 @@ def setup(app: Any) -> dict[str, Any]:
     # Imported here, so that the commands do not need Sphinx's modules to be loaded.
     from attnbook import (
         anchors,
+        api,
         bibliography,
         editions,
         export,
@@ -24,6 +25,7 @@ def setup(app: Any) -> dict[str, Any]:
         map,
         mathematics,
         page,
+        properties,
         search,
     )
 
@@ -38,6 +40,8 @@ def setup(app: Any) -> dict[str, Any]:
         head,
         export,
         map,
+        properties,
+        api,
         look,  # last but one: it sees what the others put into a page
         search,
     ):

@@ -28,7 +28,10 @@ PARTS: dict[str, list[list[str]]] = {
         [*_PYTHON, "mypy"],
     ],
     "unit": [
-        [*_PYTEST, *_TWO, "-m", "not browser and not serial and not colab", "attnlib", "tests"]
+        [
+            *[*_PYTEST, *_TWO, "-m", "not browser and not serial and not colab"],
+            *["--properties", "book/properties.json", "attnlib", "tests"],
+        ]
     ],
     "notebooks": [[*_PYTEST, *_TWO, "--nbval", "notebooks"]],
     "serial": [[*_PYTEST, "-m", "serial", "tests"]],
