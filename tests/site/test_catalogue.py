@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_catalogue_is_what_the_library_gives():
-    assert catalogue.load(ROOT) == catalogue.collect(), "run python -m attnbook.catalogue"
+    assert catalogue.load(ROOT) == catalogue.collect(), "run `make catalogue`"
 
 
 def test_the_map_knows_every_paper():

@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.check:
         if load(options.root) == now:
             return 0
-        print("book/catalogue.json is not what attnlib gives: run python -m attnbook.catalogue")
+        print("book/catalogue.json is not what attnlib gives: run `make catalogue`")
         return 1
     text = json.dumps(now, ensure_ascii=False, indent=1)
     path(options.root).write_text(text + "\n", "utf8")

@@ -82,9 +82,17 @@ def contents(app: Sphinx) -> list[dict[str, Any]]:
                 continue
             stem = name.rpartition("/")[2]
             year = years.get(stem) if name.startswith("notebooks/") else None
-            pages.append({"name": name, "title": title or env.titles[name].astext(), "year": year})
+            title = title or env.titles[name].astext()
+            if year:
+                title = short_title(title)
+            pages.append({"name": name, "title": title, "year": year})
         parts.append({"caption": tree.get("caption") or "", "pages": pages})
     return parts
+
+
+def short_title(title: str) -> str:
+    """The title of a chapter up to its colon."""
+    return re.split("：|: ", title)[0]
 
 
 def sections(app: Sphinx, name: str) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from docutils.parsers.rst import Directive
 
 from attnbook import catalogue
 from attnbook.languages import Edition, edition_of
+from attnbook.look import short_title
 from attnbook.page import addresses_of
 
 
@@ -356,13 +357,6 @@ def chapters_of(app: Any) -> list[str]:
     return found
 
 
-def _short(title: str) -> str:
-    """A chapter's title up to its colon."""
-    for colon in ("：", ": "):
-        title = title.partition(colon)[0]
-    return title
-
-
 def on_doctree_resolved(app: Any, doctree: nodes.document, docname: str) -> None:
     edition: Edition = edition_of(app.config.language)
     for placeholder in list(doctree.findall(Placeholder)):
@@ -378,7 +372,7 @@ def on_doctree_resolved(app: Any, doctree: nodes.document, docname: str) -> None
                 [known[stem] for stem in stems if stem in known],
                 links,
                 {stem: addresses.colab(edition, f"notebooks/{stem}") for stem in stems},
-                {s: _short(app.env.titles[f"notebooks/{s}"].astext()) for s in stems},
+                {s: short_title(app.env.titles[f"notebooks/{s}"].astext()) for s in stems},
                 edition.code,
             )
         placeholder.replace_self(nodes.raw("", html, format="html"))

@@ -64,6 +64,8 @@ def headings(page: BeautifulSoup) -> list[tuple[str, str]]:
     """Anchor and title of every heading; Sphinx puts the anchor on the section around it."""
     found = []
     for heading in page.select("article h1, article h2, article h3"):
+        for number in heading.select(".section-number"):
+            number.decompose()
         section = heading.find_parent("section")
         anchor = heading.get("id") or (section.get("id") if section else "")
         found.append((anchor or "", text_of(heading)))
@@ -168,7 +170,8 @@ def write_index(
 
 def anchored(page: BeautifulSoup) -> str:
     """The page as Pagefind wants it: the anchor of a section on its heading."""
-    for heading in page.select("article h1, article h2, article h3, article h4"):
+    # Not of the title: its section is the page.
+    for heading in page.select("article h2, article h3, article h4"):
         section = heading.find_parent("section")
         if section and section.get("id") and not heading.get("id"):
             heading["id"] = section["id"]
