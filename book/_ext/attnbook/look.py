@@ -146,6 +146,42 @@ def mend(body: str, language: str) -> str:
     return body
 
 
+_FORMULA = '<span class="math notranslate nohighlight">'
+_SPAN = re.compile(r"<span\b|</span>")
+_AFTER = re.compile(r"[,.;:!?)\]，。、；：？！）》”]+")
+_BEFORE = re.compile(r"[(\[（《“]$")
+_TEX = re.compile(r'encoding="application/x-tex">(.*?)</annotation>', re.DOTALL)
+_LONGEST_TIE = 24  # characters of TeX: a longer formula must be free to break
+
+
+def tied(body: str) -> str:
+    """Short formulas kept together with the punctuation beside them.
+
+    A browser may break a line between a formula and what follows, so that a comma begins a line.
+    """
+    out: list[str] = []
+    done = 0
+    while (start := body.find(_FORMULA, done)) >= 0:
+        depth, end = 0, start
+        for match in _SPAN.finditer(body, start):
+            depth += 1 if match[0] != "</span>" else -1
+            if depth == 0:
+                end = match.end()
+                break
+        tex = _TEX.search(body, start, end)
+        before = _BEFORE.search(body[max(done, start - 1) : start])
+        after = _AFTER.match(body, end)
+        left = start - len(before[0]) if before else start
+        right = after.end() if after else end
+        out.append(body[done:left])
+        if (before or after) and tex and len(tex[1]) <= _LONGEST_TIE:
+            out.append(f'<span class="tie">{body[left:right]}</span>')
+        else:
+            out.append(body[left:right])
+        done = right
+    return "".join([*out, body[done:]])
+
+
 def png_size(data: bytes) -> tuple[int, int] | None:
     """Width and height of a PNG on the page: its pixels at its own resolution, in 1/96 inch."""
     if data[:8] != b"\x89PNG\r\n\x1a\n":
@@ -184,7 +220,7 @@ def _page_context(
     if pagename in app.env.titles:
         context["plain_title"] = app.env.titles[pagename].astext()  # without the chapter's number
     if context.get("body"):
-        body = mend(context["body"], language)
+        body = tied(mend(context["body"], language))
         files = {name: Path(app.srcdir) / source for source, name in app.builder.images.items()}
         context["body"] = _IMAGE.sub(lambda match: sized(match, files), body)
 
