@@ -89,9 +89,8 @@ WORDS = {
         "chapter": "Chapter and paper",
         "colab": "Colab",
         "open": "Open in Colab: {}",
-        "read": "Read",
-        "table": "Chapters",
         "comma": ", ",
+        "and": " and ",
     },
     "zh": {
         "title": "十二篇论文的地图，2017 至 2021 年",
@@ -106,17 +105,11 @@ WORDS = {
         "chapter": "章节与论文",
         "colab": "Colab",
         "open": "在 Colab 中打开：{}",
-        "read": "阅读",
-        "table": "各章",
         "comma": "、",
+        "and": "与",
+        "channels": "通道",
+        "positions": "位置",
     },
-}
-ATTENDS_ZH = {
-    "channels": "通道",
-    "positions": "位置",
-    "channels and positions": "通道与位置",
-    "positions and channels": "通道与位置",
-    "rows and columns": "行与列",
 }
 KIND = {"en": {"gate": "gate", "mixture": "mixture"}, "zh": {"gate": "门控", "mixture": "混合"}}
 
@@ -308,10 +301,7 @@ def draw_table(
     for row in rows:
         stem = row["chapter"]
         modules = row["modules"]
-        attends = [
-            ATTENDS_ZH.get(m["attends"], m["attends"]) if language == "zh" else m["attends"]
-            for m in modules
-        ]
+        attends = list(dict.fromkeys(a for m in modules for a in m["attends"].split(" and ")))
         opens = words["open"].format(titles[stem])
         several = len({(m["parameters"], m["macs"]) for m in modules}) > 1
 
@@ -328,7 +318,7 @@ def draw_table(
             f'<span class="of" lang="en"><a href="https://arxiv.org/abs/{row["arxiv"]}">'
             f"{escape(row['title'])}</a></span></th>"
             f"<td>{row['year']}</td>"
-            f"<td>{_distinct(attends, words['comma'])}</td>"
+            f"<td>{words['and'].join(words.get(a, a) for a in attends)}</td>"
             f"<td>{_distinct([KIND[language][m['kind']] for m in modules], words['comma'])}</td>"
             f'<td class="num">{counts("parameters")}</td>'
             f'<td class="num">{counts("macs")}</td>'
