@@ -150,10 +150,10 @@ def test_the_first_run_does_not_count(clock):
 def test_a_real_clock():
     """Bounds that hold on a busy machine; the exact ones are tested above."""
     start = time.perf_counter()
-    records = by_case(timing(Sleeper(0.02, 0.05), torch.randn(4, 8), budget=1.0))
-    assert time.perf_counter() - start < 3
-    assert 0.02 <= records["Sleeper", "forward"]["median_s"] < 0.06
-    assert 0.07 <= records["Sleeper", "forward+backward"]["median_s"] < 0.2
+    records = by_case(timing(Sleeper(0.05, 0.1), torch.randn(4, 8), budget=5.0))
+    assert time.perf_counter() - start < 15
+    assert 0.05 <= records["Sleeper", "forward"]["median_s"] < 0.15
+    assert 0.15 <= records["Sleeper", "forward+backward"]["median_s"] < 0.45
 
 
 def test_each_pass_has_its_mode_and_the_modules_are_left_as_they_were(clock):
