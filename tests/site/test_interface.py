@@ -23,7 +23,8 @@ LEFTOVERS = (
 
 WORDS = """() => {
     const found = [];
-    const outside = (el) => !el.closest("article, .katex, code, [lang]:not(html), .provenance");
+    const outside = (el) => !el.closest(
+        "article, .katex, code, [lang]:not(html), .provenance, #book li, .page-toc li, .turn b");
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
         const text = walker.currentNode.data.trim();
