@@ -106,7 +106,7 @@ def register(
 
 
 def available() -> tuple[str, ...]:
-    """The registered keys, in the order of the book."""
+    """The registered keys, in the order in which they were registered."""
     return tuple(_REGISTRY)
 
 
