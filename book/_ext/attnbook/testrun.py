@@ -28,10 +28,11 @@ PARTS: dict[str, list[list[str]]] = {
         [*_PYTHON, "mypy"],
     ],
     "unit": [
+        [*_PYTEST, *_TWO, "--properties", "book/properties.json", "tests/mechanisms"],
         [
             *[*_PYTEST, *_TWO, "-m", "not browser and not serial and not colab"],
-            *["--properties", "book/properties.json", "attnlib", "tests"],
-        ]
+            *["--ignore=tests/mechanisms", "attnlib", "tests"],
+        ],
     ],
     "notebooks": [[*_PYTEST, *_TWO, "--nbval", "notebooks"]],
     "serial": [[*_PYTEST, "-m", "serial", "tests"]],
