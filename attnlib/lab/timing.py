@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
-import platform
-import sys
 import time
 import timeit
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +25,7 @@ from torch.utils import _pytree as pytree
 from torch.utils.benchmark import Measurement, TaskSpec
 from torch.utils.benchmark.utils.timer import timer
 
+from attnlib.lab._machine import allocator, device_name
 from attnlib.lab._mode import mode
 from attnlib.lab._table import text_table
 from attnlib.lab.cost import Cost, cost
@@ -357,7 +355,7 @@ def _record(case: _Case, floor: _Case, x: Tensor) -> dict[str, Any]:
         "times_copy": measured.median / below if measured else None,
         "peak_bytes": case.peak_bytes,
         "device": x.device.type,
-        "device_name": _device_name(x.device),
+        "device_name": device_name(x.device),
         "threads": torch.get_num_threads(),
         "dtype": str(x.dtype).removeprefix("torch."),
         "shape": list(x.shape),
@@ -365,33 +363,8 @@ def _record(case: _Case, floor: _Case, x: Tensor) -> dict[str, Any]:
         and not x.is_contiguous()
         and x.is_contiguous(memory_format=torch.channels_last),
         "torch": torch.__version__,
-        "allocator": _allocator(x.device),
+        "allocator": allocator(x.device),
     }
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
-    except OSError:
-        names = []
-    return next((n for n in names if n), platform.processor() or platform.machine())
-
-
-def _allocator(device: torch.device) -> str:
-    """Which allocator serves the tensors: it decides the price of every fresh page."""
-    if device.type == "cuda":
-        return f"cuda {torch.cuda.get_allocator_backend()}"
-    preloaded = [
-        name
-        for name in ("jemalloc", "tcmalloc", "mimalloc")
-        if name in os.environ.get("LD_PRELOAD", "")
-    ]
-    library = " ".join(platform.libc_ver()).strip() or sys.platform
-    tuned = [f"{k}={v}" for k, v in sorted(os.environ.items()) if k.startswith("MALLOC_")]
-    return " ".join([*(preloaded or [f"{library} malloc"]), *tuned])
 
 
 def _mb(count: int | None) -> str:
