@@ -40,9 +40,10 @@ class Timing:
     """Measured times; ``print`` it, ``plot`` it, or read ``records``."""
 
     #: One dictionary per module, pass and device: ``module``, ``pass``, ``median_s``, ``iqr_s``,
-    #: ``runs``, ``times_copy``, ``peak_bytes``, and the conditions: ``device``, ``device_name``,
-    #: ``threads``, ``dtype``, ``shape``, ``channels_last``, ``torch``, ``allocator``. What the
-    #: budget did not allow has ``median_s`` ``None``.
+    #: ``samples_s`` (seconds per run, one number a round, so that two modules can be compared
+    #: round by round), ``runs``, ``times_copy``, ``peak_bytes``, and the conditions: ``device``,
+    #: ``device_name``, ``threads``, ``dtype``, ``shape``, ``channels_last``, ``torch``,
+    #: ``allocator``. What the budget did not allow has ``median_s`` ``None``.
     records: list[dict[str, Any]]
     budget: float
     notes: list[str] = field(default_factory=list)
@@ -351,6 +352,7 @@ def _record(case: _Case, floor: _Case, x: Tensor) -> dict[str, Any]:
         "pass": case.which,
         "median_s": measured.median if measured else None,
         "iqr_s": measured.iqr if measured and len(case.samples) > 1 else None,
+        "samples_s": list(case.samples),
         "runs": case.runs,
         "times_copy": measured.median / below if measured else None,
         "peak_bytes": case.peak_bytes,

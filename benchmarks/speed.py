@@ -1,0 +1,216 @@
+"""Every mechanism beside other people's implementations: ``python -m benchmarks.speed``.
+
+In one process and in turns, round by round: the copy of the input, each peer, and the module of
+attnlib with that peer's weights (``benchmarks.peers``). A row holds one module, one pass (forward;
+forward and backward), one input and one setting of threads, dtype and layout; ``ratio`` is the
+median over the rounds of peer / attnlib, above 1 where attnlib is faster.
+
+The whole is done twice, in processes of their own; ``benchmarks.verdict`` says what holds in both.
+Nothing is run to the end where it would not fit: modules that need more than 6 GB are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attnlib.lab import cost, timing
+from attnlib.lab.timing import COPY
+from benchmarks import records, verdict
+from benchmarks.peers import CASES, Case, Peer, equal
+
+RUNS = 2
+MOST_BYTES = 6e9
+GROWING = (14, 28, 56, 112)  #: sides of (8, 256, side, side), beside the sizes of the case
+COMPILED = "attnlib, compiled"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How the tensors are, and with how many threads the CPU works on them."""
+
+    device: str = "cpu"
+    threads: int = 1
+    dtype: torch.dtype = torch.float32
+    channels_last: bool = False
+
+    def input(self, size: Sequence[int]) -> Tensor:
+        x = torch.randn(size, generator=torch.Generator().manual_seed(0))
+        x = x.to(self.device, self.dtype)
+        if self.channels_last and x.dim() == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        return x
+
+    def module(self, module: nn.Module) -> nn.Module:
+        module = module.to(self.device, self.dtype)
+        return module.to(memory_format=torch.channels_last) if self.channels_last else module
+
+
+def settings() -> list[Setting]:
+    """One and two threads on the CPU; with a CUDA device, three settings on that."""
+    found = [Setting(threads=n) for n in (1, 2) if n <= max(1, torch.get_num_threads())]
+    if torch.cuda.is_available():
+        cuda = Setting("cuda", torch.get_num_threads())
+        found += [cuda, Setting("cuda", cuda.threads, torch.bfloat16)]
+        found += [Setting("cuda", cuda.threads, torch.bfloat16, channels_last=True)]
+    return found
+
+
+def compare(
+    case: Case, size: Sequence[int], setting: Setting, *, seconds: float, compiled: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Rows of one mechanism at one input: the copy, attnlib compiled, and a pair for each peer."""
+    channels = size[2] if len(size) == 3 else size[1]
+    x = setting.input(size)
+    modules: dict[str, nn.Module] = {}
+    pairs: list[tuple[Peer, str, str, bool]] = []
+    for peer in case.peers:
+        theirs, ours = (setting.module(m) for m in case.pair(peer, channels))
+        if _too_big(theirs, size) or _too_big(ours, size):
+            continue
+        name, mine = peer.package, f"attnlib for {peer.package}"
+        same = not peer.differs and (setting.dtype != torch.float32 or equal(theirs, ours, x))
+        modules |= {name: theirs, mine: ours}
+        pairs.append((peer, name, mine, same))
+        if compiled and COMPILED not in modules:
+            torch.compiler.reset()
+            modules[COMPILED] = torch.compile(ours, fullgraph=True)  # type: ignore[assignment]
+    if not modules:
+        return
+    found = timing(modules, x, budget=seconds, threads=setting.threads, devices=[setting.device])
+    by = {(r["module"], r["pass"]): r for r in found.records}
+    common = {
+        "mechanism": case.mechanism,
+        "size": list(size),
+        "device": setting.device,
+        "threads": setting.threads,
+        "dtype": str(setting.dtype).removeprefix("torch."),
+        "channels_last": setting.channels_last,
+    }
+    yield {**common, "module": COPY, "pass": COPY, **_figures(by[COPY, COPY])}
+    for which in ("forward", "forward+backward"):
+        if COMPILED in modules:
+            yield {**common, "module": COMPILED, "pass": which, **_figures(by[COMPILED, which])}
+        for peer, name, mine, same in pairs:
+            theirs_r, ours_r = by[name, which], by[mine, which]
+            yield {**common, "module": mine, "pass": which, **_figures(ours_r)}
+            yield {
+                **common,
+                "module": name,
+                "pass": which,
+                **_figures(theirs_r),
+                **_ratio(theirs_r, ours_r),
+                "same": same,
+                **({"differs": peer.differs} if peer.differs else {}),
+            }
+
+
+def _too_big(module: nn.Module, size: Sequence[int]) -> bool:
+    counted = cost(module, size)
+    return max(counted.peak_bytes, counted.peak_bytes_training or 0) > MOST_BYTES
+
+
+def _figures(record: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a record of ``attnlib.lab.timing``, in milliseconds and megabytes."""
+    if record["median_s"] is None:
+        return {"ms": None}
+    peak = record["peak_bytes"]
+    return {
+        "ms": _rounded(record["median_s"] * 1e3),
+        "iqr_ms": _rounded((record["iqr_s"] or 0.0) * 1e3),
+        "rounds": len(record["samples_s"]),
+        "copies": _rounded(record["times_copy"]),
+        "peak_mb": None if peak is None else _rounded(peak / 1e6),
+    }
+
+
+def _ratio(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    """Peer / attnlib, round by round: the median, and the quartiles around it."""
+    ratios = sorted(a / b for a, b in zip(theirs["samples_s"], ours["samples_s"], strict=False))
+    if len(ratios) < 3:
+        return {"ratio": None}
+    low, high = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
+    return {"ratio": _rounded(median(ratios)), "ratio_quartiles": [_rounded(low), _rounded(high)]}
+
+
+def _rounded(value: float) -> float:
+    """Four significant digits: more would only pretend."""
+    return float(f"{value:.4g}") if math.isfinite(value) else value
+
+
+def run(
+    seconds: float, mechanisms: Sequence[str] = (), *, quick: bool = False
+) -> list[dict[str, Any]]:
+    """One run over everything; ``quick`` leaves out compiling and the growing sizes."""
+    rows: list[dict[str, Any]] = []
+    for case in CASES:
+        if mechanisms and case.mechanism not in mechanisms:
+            continue
+        for setting in settings():
+            sizes = [(s, "main") for s in case.sizes]
+            if not quick and len(case.sizes[0]) == 4:
+                sizes += [((8, 256, n, n), "growing") for n in GROWING]
+            for size, what in sizes:
+                first = what == "main" and size == case.sizes[0]
+                budget = seconds if what == "main" else seconds / 3
+                found = compare(case, size, setting, seconds=budget, compiled=first and not quick)
+                for row in found:
+                    rows.append({"sizes": what, **row})
+                    _say(row)
+    return rows
+
+
+def _say(row: dict[str, Any]) -> None:
+    size = "×".join(map(str, row["size"]))
+    ratio = f"{row['ratio']:6.2f}" if row.get("ratio") else " " * 6
+    ms = "over budget" if row["ms"] is None else f"{row['ms']:9.2f} ms ×{row['copies']:6.1f}"
+    print(
+        f"{row['mechanism']:<15}{size:<14}{row['device']} {row['threads']} {row['dtype']:<9}"
+        f"{row['pass']:<17}{row['module']:<38}{ms} {ratio}",
+        flush=True,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
+    parser.add_argument("mechanisms", nargs="*", help="only these; nothing is recorded then")
+    parser.add_argument("--seconds", type=float, default=6.0, help="for each group of modules")
+    parser.add_argument("--quick", action="store_true", help="no compiling, no growing sizes")
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)  # one run, into this file
+    options = parser.parse_args(arguments)
+    if options.one:
+        rows = run(options.seconds, options.mechanisms, quick=options.quick)
+        options.one.write_text(json.dumps(rows))
+        return 0
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(1, RUNS + 1):
+            print(f"--- run {number} of {RUNS}", flush=True)
+            file = Path(folder) / f"{number}.json"
+            command = [sys.executable, "-m", "benchmarks.speed", *options.mechanisms]
+            command += ["--seconds", str(options.seconds), "--one", str(file)]
+            command += ["--quick"] if options.quick else []
+            subprocess.run(command, check=True)
+            rows += [{"run": number, **row} for row in json.loads(file.read_text())]
+    if not (options.mechanisms or options.quick):
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "speed-cuda" if device == "cuda" else "speed"
+        records.write(name, "make bench", rows, device=device)
+    print("\n".join(verdict.lines(rows)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
