@@ -3,7 +3,8 @@
 import pytest
 import torch
 from hypothesis import strategies as st
-from mechanisms.contract import MechanismContract
+from mechanisms.contract import MechanismContract, randomise
+from mechanisms.gradients import check_gradients
 
 import attnlib
 
@@ -66,6 +67,28 @@ def test_untrained_gates_sit_near_one_half():
     for _ in range(16):
         y = attnlib.SqueezeExcitation(256)(y)
     assert 0.8 < (y.std() / x.std()) / 0.5**16 < 1.25
+
+
+@pytest.mark.parametrize("arguments", [{}, {"bias": True}])
+def test_fast_backward(arguments, monkeypatch):
+    monkeypatch.setattr("attnlib.mechanisms.se._LARGE", 0)
+    check_gradients(
+        lambda: randomise(attnlib.SqueezeExcitation(8, reduction=2, **arguments)), channels=8
+    )
+
+
+def test_fast_backward_in_blocks():
+    """A large input takes it by itself, in more than one block, the last one smaller."""
+    se = attnlib.SqueezeExcitation(256)
+    x = torch.randn(3, 256, 40, 50, requires_grad=True)
+    dy = torch.randn_like(x)
+    y = se(x)
+    assert type(y.grad_fn).__name__ == "_ScaleBackward"
+    inputs = [x, se.fc1.weight, se.fc2.weight]
+    fast = torch.autograd.grad(y, inputs, dy)
+    plain = torch.autograd.grad(x * se.attention(x), inputs, dy)
+    for f, p in zip(fast, plain, strict=True):
+        torch.testing.assert_close(f, p, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(
