@@ -258,6 +258,22 @@ def _pair(number: int, generator: Generator) -> Sample:
     return x.movedim(1, 2).reshape(number, -1, SIZE, SIZE), y.view(square), mask.view(square)
 
 
+def _near(number: int, generator: Generator) -> Sample:
+    """Which sign has the one mark beside me, straight or diagonal?
+
+    Each row and each column holds one + and one −, so that no row, no column and no image differs
+    from another in what it holds.
+    """
+    column = _shuffled(generator, number, SIZE)  # of the + in every row
+    shift = torch.randint(1, SIZE, (number, 1), generator=generator)
+    other = column.gather(1, (torch.arange(SIZE) + shift) % SIZE)  # of the −
+    plus, minus = F.one_hot(column, SIZE), F.one_hot(other, SIZE)  # (B, H, W)
+    marks = torch.stack([plus, minus], 1).float()
+    beside = F.avg_pool2d(marks, 3, 1, 1, divisor_override=1).round()  # how many, of each sign
+    one = (beside.sum(1) == 1) & (marks.sum(1) == 0)
+    return _planes(plus > 0, minus > 0), beside[:, 0] > 0, one
+
+
 def _order_of_marks(number: int, generator: Generator) -> Sample:
     """Am I left of the mark? Asked up to three columns away from it."""
     row = torch.randint(SIZE, (number,), generator=generator)
@@ -284,6 +300,7 @@ _ALL = [
     Task("context", "am I brighter than the image?", "a statistic of the image", 1, _context),
     Task("place", "is there a mark in my row?", "where along one axis", 2, _place),
     Task("cross", "which sign has the mark in my row or column?", "rows and columns", 3, _cross),
+    Task("near", "which sign has the mark beside me?", "the neighbourhood", 3, _near),
     Task("pair", "which sign has the position with my code?", "content meets content", 8, _pair),
     Task("order", "am I left of the mark?", "positions that can be compared", 2, _order_of_marks),
 ]

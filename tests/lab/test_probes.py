@@ -40,6 +40,18 @@ def cross(x, i, j):
     return plus == 1
 
 
+def near(x, i, j):
+    beside = [
+        (k, m)
+        for k in range(max(i - 1, 0), min(i + 2, SIZE))
+        for m in range(max(j - 1, 0), min(j + 2, SIZE))
+        if x[0, k, m] != 0 or x[1, k, m] != 0
+    ]
+    assert len(beside) == 1
+    assert beside != [(i, j)]
+    return x[0][beside[0]] == 1
+
+
 def pair(x, i, j):
     assert x[7, i, j] == 1
     twins = [
@@ -62,6 +74,7 @@ NAIVE = {
     "context": context,
     "place": place,
     "cross": cross,
+    "near": near,
     "pair": pair,
     "order": order,
 }
@@ -96,11 +109,17 @@ def test_the_own_pixel_says_nothing(task):
 
 
 def test_the_mean_of_the_image_gives_nothing_away():
-    for name in ("place", "cross", "order"):
+    for name in ("place", "cross", "near", "order"):
         means = TASKS[name].sample(64, seed=0)[0].mean((2, 3))
         assert torch.equal(means, means[:1].expand_as(means)), name
     means = TASKS["pair"].sample(64, seed=0)[0].mean((2, 3))
     assert means[:, 6].abs().max() == 0  # as many + as −
+
+
+def test_no_row_and_no_column_gives_the_neighbour_away():
+    marks = TASKS["near"].sample(64, seed=0)[0][:, :2]
+    for axis in (2, 3):
+        assert torch.equal(marks.sum(axis), torch.ones(64, 2, SIZE))
 
 
 def test_a_seed_fixes_the_images(task):
@@ -163,6 +182,7 @@ def test_the_host_alone_solves_nothing(name):
         ("many", ("position", {"reduction": 4}), ("se", {"reduction": 16})),
         ("place", ("coordinate", {"reduction": 4}), ("se", {"reduction": 4})),
         ("cross", ("criss_cross", {"reduction": 4}), ("position", {"reduction": 4})),
+        ("near", ("cbam", {"reduction": 4}), ("criss_cross", {"reduction": 4})),
         ("pair", ("position", {"reduction": 4}), ("criss_cross", {"reduction": 4})),
         ("order", None, ("coordinate", {"reduction": 4})),
     ],
