@@ -91,11 +91,11 @@ def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def equal(theirs: nn.Module, ours: nn.Module, x: Tensor) -> bool:
-    """Whether both give the same output, in eval mode, to float32 rounding."""
+    """Whether both give the same output, in eval mode, to the rounding of x's dtype."""
     with torch.no_grad():
         a, b = theirs.eval()(x), ours.eval()(x)
-    scale = a.abs().max().item()
-    return torch.allclose(a, b, rtol=1e-3, atol=1e-4 * max(scale, 1.0))
+    tolerance = 1e-4 if x.dtype == torch.float32 else 3e-2
+    return bool((a - b).abs().max() <= tolerance * max(a.abs().max().item(), 1.0))
 
 
 # --- the peers ------------------------------------------------------------------------------------
@@ -295,19 +295,17 @@ CASES: tuple[Case, ...] = (
         ),
     ),
     Case("gam", (Peer(COPIED, _CopiedGAM),)),
-    Case("position", (Peer(PYTORCHCV, _pytorchcv("danet.PosAttBlock")),), (LONG, LARGE, SMALL)),
+    Case("position", (Peer(PYTORCHCV, _pytorchcv("danet.PosAttBlock")),), (LONG, SMALL)),
     Case(
         "channel",
         (Peer(PYTORCHCV, lambda channels: _class("pytorchcv.models.danet.ChaAttBlock")()),),
-        (LONG, LARGE, SMALL),
+        (LONG, SMALL),
     ),
-    Case(
-        "danet", (Peer(PYTORCHCV, _Both, {"max_minus": True}),), (LONG, LARGE, SMALL), match=_dual
-    ),
+    Case("danet", (Peer(PYTORCHCV, _Both, {"max_minus": True}),), (LONG, SMALL), match=_dual),
     Case(
         "criss_cross",
         (Peer(FIGHTING, _fighting("CrissCrossAttention.CrissCrossAttention")),),
-        (LONG, LARGE, SMALL),
+        (LONG, SMALL),
     ),
     Case(
         "ccnet",
@@ -320,7 +318,7 @@ CASES: tuple[Case, ...] = (
                 {"recurrences": 2},
             ),
         ),
-        (LONG, LARGE, SMALL),
+        (LONG, SMALL),
         match=_loose,
     ),
 )

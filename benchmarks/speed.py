@@ -6,7 +6,8 @@ forward and backward), one input and one setting of threads, dtype and layout; `
 median over the rounds of peer / attnlib, above 1 where attnlib is faster.
 
 The whole is done twice, in processes of their own; ``benchmarks.verdict`` says what holds in both.
-Nothing is run to the end where it would not fit: modules that need more than 6 GB are left out.
+Compiled forms and growing sizes are measured with all threads only, the latter in the first run.
+Modules that need more than 6 GB are left out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import math
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +35,8 @@ from benchmarks.peers import CASES, Case, Peer, equal
 
 RUNS = 2
 MOST_BYTES = 6e9
-GROWING = (14, 28, 56, 112)  #: sides of (8, 256, side, side), beside the sizes of the case
+LONGEST = 90.0  #: seconds for a group of modules, however slow they are
+SIDES = {256: (14, 28, 112), 512: (17, 33)}  #: growing sizes: channels of the first size → sides
 COMPILED = "attnlib, compiled"
 
 
@@ -76,20 +79,25 @@ def compare(
     x = setting.input(size)
     modules: dict[str, nn.Module] = {}
     pairs: list[tuple[Peer, str, str, bool]] = []
+    spent = 0.0
     for peer in case.peers:
         theirs, ours = (setting.module(m) for m in case.pair(peer, channels))
         if _too_big(theirs, size) or _too_big(ours, size):
             continue
         name, mine = peer.package, f"attnlib for {peer.package}"
-        same = not peer.differs and (setting.dtype != torch.float32 or equal(theirs, ours, x))
+        start = time.perf_counter()
+        same = equal(theirs, ours, x) and not peer.differs
+        spent += time.perf_counter() - start  # a forward of each
         modules |= {name: theirs, mine: ours}
         pairs.append((peer, name, mine, same))
         if compiled and COMPILED not in modules:
             torch.compiler.reset()
-            modules[COMPILED] = torch.compile(ours, fullgraph=True)  # type: ignore[assignment]
+            modules[COMPILED] = _compiled(ours, x)
     if not modules:
         return
-    found = timing(modules, x, budget=seconds, threads=setting.threads, devices=[setting.device])
+    # Backward takes about twice the forward, and ten rounds are wanted also of what is slow.
+    budget = min(max(seconds, 10 * 4 * spent), LONGEST)
+    found = timing(modules, x, budget=budget, threads=setting.threads, devices=[setting.device])
     by = {(r["module"], r["pass"]): r for r in found.records}
     common = {
         "mechanism": case.mechanism,
@@ -117,6 +125,17 @@ def compare(
             }
 
 
+def _compiled(module: nn.Module, x: Tensor) -> nn.Module:
+    """``module`` through Inductor, both passes compiled before anybody looks at the clock."""
+    compiled: nn.Module = torch.compile(module, fullgraph=True)  # type: ignore[assignment]
+    with torch.no_grad():
+        compiled.eval()(x)
+    y = compiled.train()(x.detach().clone().requires_grad_())
+    y.sum().backward()
+    module.zero_grad()
+    return compiled
+
+
 def _too_big(module: nn.Module, size: Sequence[int]) -> bool:
     counted = cost(module, size)
     return max(counted.peak_bytes, counted.peak_bytes_training or 0) > MOST_BYTES
@@ -125,7 +144,7 @@ def _too_big(module: nn.Module, size: Sequence[int]) -> bool:
 def _figures(record: dict[str, Any]) -> dict[str, Any]:
     """What is kept of a record of ``attnlib.lab.timing``, in milliseconds and megabytes."""
     if record["median_s"] is None:
-        return {"ms": None}
+        return {"ms": None, "copies": None}
     peak = record["peak_bytes"]
     return {
         "ms": _rounded(record["median_s"] * 1e3),
@@ -151,25 +170,35 @@ def _rounded(value: float) -> float:
 
 
 def run(
-    seconds: float, mechanisms: Sequence[str] = (), *, quick: bool = False
+    seconds: float, mechanisms: Sequence[str] = (), *, compiled: bool, growing: bool
 ) -> list[dict[str, Any]]:
-    """One run over everything; ``quick`` leaves out compiling and the growing sizes."""
+    """One run over everything."""
     rows: list[dict[str, Any]] = []
+    most = torch.get_num_threads()
     for case in CASES:
         if mechanisms and case.mechanism not in mechanisms:
             continue
         for setting in settings():
-            sizes = [(s, "main") for s in case.sizes]
-            if not quick and len(case.sizes[0]) == 4:
-                sizes += [((8, 256, n, n), "growing") for n in GROWING]
-            for size, what in sizes:
-                first = what == "main" and size == case.sizes[0]
-                budget = seconds if what == "main" else seconds / 3
-                found = compare(case, size, setting, seconds=budget, compiled=first and not quick)
+            all_threads = setting.threads == most
+            for size, what in _sizes(case, growing=growing and all_threads):
+                found = compare(
+                    case,
+                    size,
+                    setting,
+                    seconds=seconds if what == "main" else seconds / 2,
+                    compiled=compiled and all_threads and size == case.sizes[0],
+                )
                 for row in found:
                     rows.append({"sizes": what, **row})
                     _say(row)
     return rows
+
+
+def _sizes(case: Case, *, growing: bool) -> Iterator[tuple[tuple[int, ...], str]]:
+    first = case.sizes[0]
+    yield from ((size, "main") for size in case.sizes)
+    if growing and len(first) == 4:
+        yield from (((*first[:2], n, n), "growing") for n in SIDES[first[1]])
 
 
 def _say(row: dict[str, Any]) -> None:
@@ -186,12 +215,14 @@ def _say(row: dict[str, Any]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
     parser.add_argument("mechanisms", nargs="*", help="only these; nothing is recorded then")
-    parser.add_argument("--seconds", type=float, default=6.0, help="for each group of modules")
+    parser.add_argument("--seconds", type=float, default=4.0, help="for each group of modules")
     parser.add_argument("--quick", action="store_true", help="no compiling, no growing sizes")
+    parser.add_argument("--growing", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)  # one run, into this file
     options = parser.parse_args(arguments)
     if options.one:
-        rows = run(options.seconds, options.mechanisms, quick=options.quick)
+        compiled, growing = not options.quick, options.growing
+        rows = run(options.seconds, options.mechanisms, compiled=compiled, growing=growing)
         options.one.write_text(json.dumps(rows))
         return 0
     rows = []
@@ -201,7 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file = Path(folder) / f"{number}.json"
             command = [sys.executable, "-m", "benchmarks.speed", *options.mechanisms]
             command += ["--seconds", str(options.seconds), "--one", str(file)]
-            command += ["--quick"] if options.quick else []
+            command += ["--quick"] if options.quick else ["--growing"] if number == 1 else []
             subprocess.run(command, check=True)
             rows += [{"run": number, **row} for row in json.loads(file.read_text())]
     if not (options.mechanisms or options.quick):

@@ -150,7 +150,7 @@ def _check_input(x: Tensor, channels: int) -> None:
 
 
 #: Number of entries of x from which on this pays; below, Python takes longer than the memory.
-_LARGE = 2**20
+_LARGE = 2**19
 
 
 def _pool(x: Tensor) -> tuple[Tensor, Tensor]:
