@@ -12,7 +12,7 @@ import pytest
 
 import attnlib
 
-# Imports torch once, then attnlib in one forked child after another, so that each import is a first.
+# Imports torch once, then attnlib in one forked child after another: each import is a first.
 CHILDREN = """
 import json, os, sys, time
 import torch
