@@ -9,7 +9,8 @@ looking at the hosts without attention only, and is the same for all.
     python -m benchmarks.pictures                                # scikit-learn's digits
     python -m benchmarks.pictures --data cifar10 --folder DATA   # CIFAR-10, downloaded into DATA
 
-An interrupted run goes on where it stopped, as long as code and settings are the same.
+An interrupted run goes on where it stopped, and one with more seeds adds to what is there, as long
+as code and settings are the same.
 """
 
 from __future__ import annotations
@@ -272,16 +273,18 @@ def run(setting: Setting, folder: Path, device: str = "cpu") -> list[dict[str, A
     mechanisms = (None, *attnlib.available())
     pictures = load(setting, folder)
     made = {k: v for k, v in records.conditions(device).items() if k != "date"}
-    header = json.dumps({"setting": asdict(setting), "options": OPTIONS, **made})
+    recipe = {k: v for k, v in asdict(setting).items() if k != "seeds"}
+    header = json.dumps({"setting": recipe, "options": OPTIONS, **made})
     path = PARTIAL / f"{setting.experiment}.jsonl"
     lines = path.read_text("utf8").splitlines() if path.exists() else []
     if not lines or lines[0] != header:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(header + "\n", "utf8")
         lines = [header]
-    rows = [json.loads(line) for line in lines[1:]]
+    seeds = range(FIRST_SEED, FIRST_SEED + setting.seeds)
+    rows = [row for row in map(json.loads, lines[1:]) if row["seed"] in seeds]
     done = {(r["seed"], r["host"], r["mechanism"]) for r in rows}
-    for seed in range(FIRST_SEED, FIRST_SEED + setting.seeds):
+    for seed in seeds:
         for host in HOSTS:
             for mechanism in mechanisms:
                 if (seed, host, mechanism) in done:
