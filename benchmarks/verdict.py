@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from math import exp, log
 from typing import Any
 
-from benchmarks import records
-
 Row = dict[str, Any]
 PASSES = ("forward", "forward+backward")
+COMPILED = "attnlib, compiled"
 #: No peer may be faster beyond noise.
 PEER = 0.95
 #: Geometric mean of fightingcv-attention / attnlib at each mechanism's first input.
@@ -32,62 +31,74 @@ PEAK = 0.25
 
 @dataclass(frozen=True)
 class Promise:
-    text: str
+    kind: str  #: ``peer``, ``mean``, ``peak`` or ``copies``
+    mechanism: str  #: ``""`` for the mean over all
+    size: tuple[int, ...]
+    which: str  #: the pass
+    threads: int
     bound: float
-    at_least: bool
     values: tuple[float | None, ...]  #: one per run
+
+    @property
+    def at_least(self) -> bool:
+        """Whether the bound is a lower one."""
+        return self.kind in ("peer", "mean")
 
     @property
     def state(self) -> str:
         """``holds``, ``unconfirmed``, ``fails`` or ``not measured``."""
-        if not self.values or None in self.values:
-            return "not measured"
         met = [v >= self.bound if self.at_least else v <= self.bound for v in self.values if v]
+        if not met or len(met) < len(self.values):
+            return "not measured"
         return "holds" if all(met) else "unconfirmed" if any(met) else "fails"
 
     def __str__(self) -> str:
+        what = {
+            "peer": f"{self.mechanism} {'×'.join(map(str, self.size))}: best peer / attnlib",
+            "mean": "geometric mean of fightingcv-attention / attnlib",
+            "peak": f"{self.mechanism}: peak memory, attnlib / peer",
+            "copies": f"{self.mechanism}, compiled: copies of x",
+        }[self.kind]
         values = " and ".join("–" if v is None else f"{v:.2f}" for v in self.values)
-        return (
-            f"{self.state:<13}{self.text}: {values} ({'≥' if self.at_least else '≤'} {self.bound})"
-        )
+        bound = f"{'≥' if self.at_least else '≤'} {self.bound}"
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        return f"{self.state:<13}{what}, {self.which}, {threads}: {values} ({bound})"
+
+    def data(self) -> dict[str, Any]:
+        """For the record."""
+        return {**asdict(self), "at_least": self.at_least, "state": self.state}
 
 
 def promises(rows: Sequence[Row]) -> list[Promise]:
     """All of them, judged on the rows of the main sizes on a CPU in float32."""
     rows = [r for r in rows if r["device"] == "cpu" and r["sizes"] == "main"]
     runs = sorted({r.get("run", 1) for r in rows})
-    found = []
+    found: list[Promise] = []
     for threads in sorted({r["threads"] for r in rows}):
         by_run = [
             [r for r in rows if r["threads"] == threads and r.get("run", 1) == run] for run in runs
         ]
-        found += list(_promises(by_run, f"{threads} thread{'s' * (threads > 1)}"))
+        found += _promises(by_run, threads)
     return found
 
 
-def _promises(by_run: Sequence[Sequence[Row]], where: str) -> Iterable[Promise]:
+def _promises(by_run: Sequence[Sequence[Row]], threads: int) -> Iterator[Promise]:
+    def each(value: Callable[[Sequence[Row]], float | None]) -> tuple[float | None, ...]:
+        return tuple(value(rows) for rows in by_run)
+
     for which in PASSES:
         groups = {(r["mechanism"], tuple(r["size"])): None for r in by_run[0] if r.get("same")}
-        for mechanism, size in groups:
-            values = _each(
-                by_run, lambda rows, m=mechanism, s=size, w=which: _slowest(rows, m, s, w)
-            )
-            text = f"{mechanism} {'×'.join(map(str, size))}, {which}, {where}: best peer / attnlib"
-            yield Promise(text, PEER, True, values)
-        values = _each(by_run, lambda rows, w=which: _mean(rows, w))
-        text = f"geometric mean of fightingcv-attention / attnlib, {which}, {where}"
-        yield Promise(text, MEANS[which], True, values)
-        values = _each(by_run, lambda rows, w=which: _peak(rows, w))
-        yield Promise(f"position attention, peak memory, {which}, {where}", PEAK, False, values)
-    for mechanism, bound in COPIES.items():
-        values = _each(by_run, lambda rows, m=mechanism: _compiled(rows, m))
-        yield Promise(f"{mechanism} compiled, forward, in copies, {where}", bound, False, values)
-
-
-def _each(
-    by_run: Sequence[Sequence[Row]], value: Callable[[Sequence[Row]], float | None]
-) -> tuple[float | None, ...]:
-    return tuple(value(rows) for rows in by_run)
+        for m, size in groups:
+            values = each(lambda rows, m=m, s=size, w=which: _slowest(rows, m, s, w))
+            yield Promise("peer", m, size, which, threads, PEER, values)
+        values = each(lambda rows, w=which: _mean(rows, w))
+        yield Promise("mean", "", (), which, threads, MEANS[which], values)
+        values = each(lambda rows, w=which: _peak(rows, w))
+        yield Promise("peak", "position", (), which, threads, PEAK, values)
+    if any(r["module"] == COMPILED for r in by_run[0]):
+        for m, bound in COPIES.items():
+            values = each(lambda rows, m=m: _compiled(rows, m))
+            yield Promise("copies", m, (), "forward", threads, bound, values)
 
 
 def _slowest(
@@ -144,7 +155,7 @@ def _compiled(rows: Sequence[Row], mechanism: str) -> float | None:
         r["copies"]
         for r in rows
         if r["mechanism"] == mechanism
-        and r["module"] == "attnlib, compiled"
+        and r["module"] == COMPILED
         and r["pass"] == "forward"
         and r["ms"] is not None
     ]
@@ -158,6 +169,8 @@ def lines(rows: Sequence[Row]) -> list[str]:
 
 
 def main() -> int:
+    from benchmarks import records
+
     rows = records.read("speed")["rows"]
     print("\n".join(lines(rows)))
     return 1 if any(p.state == "fails" for p in promises(rows)) else 0
