@@ -175,3 +175,14 @@ def test_labels_of_crowded_points_do_not_overlap():
         boxes.append(drawing.Box(left, y - 10, left + width, y + 2))
     overlaps = [a.overlap(b) for i, a in enumerate(boxes) for b in boxes[:i]]
     assert max(overlaps) == 0
+
+
+def test_a_thin_line_reaches_beyond_the_whisker():
+    marks = [Mark(1.0, 0.5, 1.5, outer=(-3.0, 5.0)), Mark(1.0, 0.5, 1.5)]
+    html = dots({"a": marks[:1], "b": marks[1:]}, ["x"], language="en", title="t")
+    for svg in parsed(html):
+        (thin,) = [e for e in svg.iter("line") if "outer" in (e.get("class") or "")]
+        whiskers = [e for e in svg.iter("line") if "whisker" in (e.get("class") or "")]
+        ends = sorted(float(thin.get(k)) for k in ("x1", "x2"))
+        reach = sorted(float(e.get(k)) for e in whiskers for k in ("x1", "x2"))
+        assert 0 < ends[0] < reach[0] < reach[-1] < ends[1] < float(svg.get("width"))

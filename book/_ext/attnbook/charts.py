@@ -55,6 +55,7 @@ class Mark:
     low: float | None = None  #: ends of the whisker
     high: float | None = None
     text: str = ""  #: stands beside the mark; default: the number
+    outer: tuple[float, float] | None = None  #: ends of a thin line beyond the whisker of a dot
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,7 @@ def _range(
         v
         for values in marks.values()
         for m in values
-        for v in (m.value, m.low, m.high)
+        for v in (m.value, m.low, m.high, *(m.outer or ()))
         if v is not None
     ]
     found += [reference[0]] if reference else []
@@ -353,16 +354,20 @@ def _dot(
     width: float,
 ) -> str:
     at = scale(value)
-    end = max(at + 6, scale(mark.high) + 2 if mark.high is not None else at)
-    start = min(at - 6, scale(mark.low) - 2 if mark.low is not None else at)
+    ends = [scale(v) for v in (mark.low, mark.high, *(mark.outer or ())) if v is not None]
+    start, end = min([at - 6, *(v - 2 for v in ends)]), max([at + 6, *(v + 2 for v in ends)])
     room = width_of(words, SIZE) + 4
     beside = (
         text(end + 3, y + 4.5, words)
         if end + room <= width
         else text(start - 3, y + 4.5, words, anchor="end")
     )
+    thin = ""
+    if mark.outer is not None:
+        thin = segment(scale(mark.outer[0]), y, scale(mark.outer[1]), y, f"outer t{i % TONES}")
     return (
-        _whisker(mark, y, scale, f"whisker t{i % TONES}")
+        thin
+        + _whisker(mark, y, scale, f"whisker t{i % TONES}")
         + marker(at, y, i, tone=i, title=title)
         + beside
     )
