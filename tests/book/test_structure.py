@@ -1,8 +1,8 @@
 """The sources of the book pass every check; test_structure_catches.py shows that checks work."""
 
 import pytest
+from attnbook.contents import Contents
 from attnbook.structure import BOOK_CHECKS, PAGE_CHECKS, contents_are_complete, read_book
-from attnbook.structure import files_in_contents as files
 from book.conftest import ROOT
 
 BOOK = read_book(ROOT)
@@ -26,4 +26,5 @@ def test_book(check):
 
 def test_contents():
     report(contents_are_complete(ROOT))
-    assert len(set(files(ROOT))) == len(files(ROOT))
+    pages = Contents.load(ROOT).pages
+    assert len(set(pages)) == len(pages)

@@ -2,7 +2,7 @@
 
 The environment has what Colab has (torch, matplotlib, scikit-learn, a kernel) and neither attnlib
 nor a checkout. The notebook's first cell installs attnlib from the wheel on the site, served on
-loopback; then every cell runs. `make test` walks it with the first and the last chapter,
+loopback; then every cell runs. `make test` walks it with the first and the last notebook,
 `make colab-check` with all.
 """
 
@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 from attnbook.addresses import Addresses
-from attnbook.structure import files_in_contents
+from attnbook.contents import Contents
 
 ROOT = Path(__file__).parents[2]
-CHAPTERS = [Path(file).stem for file in files_in_contents(ROOT) if file.startswith("notebooks/")]
-SHOWN = CHAPTERS if os.environ.get("COLAB_ALL") else sorted({CHAPTERS[0], CHAPTERS[-1]})
+STEMS = [Path(name).name for name in Contents.load(ROOT).notebooks]
+SHOWN = STEMS if os.environ.get("COLAB_ALL") else sorted({STEMS[0], STEMS[-1]})
 
 pytestmark = pytest.mark.colab
 

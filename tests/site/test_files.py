@@ -96,7 +96,7 @@ def test_both_editions_have_the_same_pages_and_sections(site, pages):
 
 
 @pytest.mark.parametrize("edition", EDITIONS)
-def test_every_chapter_has_its_tools(site, edition):
+def test_every_notebook_has_its_tools(site, edition):
     """Colab and download lead to the notebook in the page's language, the source to the .md."""
     for path in sorted((site / edition / "notebooks").glob("*.html")):
         links = {a.get_text(strip=True): a["href"] for a in soup(path).select(".tools a")}
@@ -119,7 +119,7 @@ def weight(path: Path) -> int:
 
 @pytest.mark.parametrize("edition", EDITIONS)
 def test_pages_are_light(open_page, base_url, site, pages, edition, capsys):
-    """What a chapter costs a reader who comes for the first time, and one who turns the page."""
+    """What a notebook costs a reader who comes for the first time, and one who turns the page."""
     rows = []
     for name in [page for page in pages if page.startswith("notebooks/")] + ["index"]:
         page = open_page(f"{edition}/{name}.html")

@@ -9,17 +9,17 @@ from urllib.parse import urlsplit
 
 import pytest
 from attnbook.addresses import Addresses
+from attnbook.contents import Contents
 from attnbook.export import leftovers
-from attnbook.structure import files_in_contents
 
 ROOT = Path(__file__).parents[2]
-CHAPTERS = [Path(file).stem for file in files_in_contents(ROOT) if file.startswith("notebooks/")]
+STEMS = [Path(name).name for name in Contents.load(ROOT).notebooks]
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
 pytestmark = [
     pytest.mark.browser,  # they need the built site
     pytest.mark.parametrize("edition", ["en", "zh"]),
-    pytest.mark.parametrize("stem", CHAPTERS),
+    pytest.mark.parametrize("stem", STEMS),
 ]
 
 
@@ -51,7 +51,7 @@ def test_numbers_are_those_of_the_page(notebook, site, stem, edition):
     assert figures
 
 
-def test_outputs_are_those_of_the_executed_chapter(notebook, stem, edition):
+def test_outputs_are_those_of_the_executed_source(notebook, stem, edition):
     pair = json.loads((ROOT / "notebooks" / f"{stem}.ipynb").read_text("utf8"))
     mine, theirs = (
         [cell for cell in book["cells"] if cell["cell_type"] == "code"] for book in (notebook, pair)

@@ -56,7 +56,7 @@ class Addresses:
 
     @property
     def install_cell(self) -> str:
-        """The first code cell of every chapter: installs attnlib where it is missing, else silent.
+        """The first code cell of every notebook: installs attnlib where it is missing, else silent.
 
         It never names torch, so that a torch which is installed stays as it is.
         """

@@ -1,10 +1,10 @@
 """Build the whole site: ``python -m attnbook.build``.
 
     _build/html/          the chooser, sitemap, 404 page, wheels
-    _build/html/en/ zh/   the two editions, each chapter's notebook beside its page
+    _build/html/en/ zh/   the two editions, each notebook beside its page
 
-Chapters whose code changed run first; both editions are then built at the same time, any warning is
-an error; and every step of ``STEPS`` follows on the finished pages.
+Notebooks whose code changed run first; both editions are then built at the same time, any warning
+is an error; and every step of ``STEPS`` follows on the finished pages.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     def say(text: str) -> None:
         print(f"[{time.perf_counter() - start:5.1f} s] {text}", flush=True)
 
-    say("chapters")
+    say("notebooks")
     if execute.main(["--root", str(root)]):
         return 1
     say("editions")

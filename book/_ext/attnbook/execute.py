@@ -1,6 +1,6 @@
-"""Run chapters and keep what they printed: ``python -m attnbook.execute [--all] [stem ...]``.
+"""Run notebooks and keep what they printed: ``python -m attnbook.execute [--all] [stem ...]``.
 
-A chapter runs when its code differs from that of its executed pair; where only prose, captions or
+A notebook runs when its code differs from that of its executed pair; where only prose, captions or
 tags changed, the pair takes them over and keeps its outputs. ``--all`` runs everything. What a run
 leaves in the notebook is the same on every machine but for numbers that are meant to differ: no
 paths of the machine, no time stamps of cells, no random ids.
@@ -51,7 +51,7 @@ print(json.dumps({
 
 
 def outdated(source: NotebookNode, pair: NotebookNode | None) -> str | None:
-    """``"code"`` if the chapter must run, ``"prose"`` if its pair needs new prose only."""
+    """``"code"`` if the notebook must run, ``"prose"`` if its pair needs new prose only."""
     if pair is None or notebooks.code_of(source) != notebooks.code_of(pair):
         return "code"
     if notebooks.signature(source) != notebooks.signature(pair):
@@ -123,7 +123,7 @@ def provenance(root: Path) -> dict[str, Any]:
 
 
 def update(root: Path, stem: str, *, always: bool = False) -> str | None:
-    """Bring one chapter's pair up to date; says what changed: ``"code"``, ``"prose"``, ``None``."""
+    """Bring a notebook's pair up to date; says what changed: ``"code"``, ``"prose"``, ``None``."""
     source = notebooks.read_source(notebooks.source_path(root, stem))
     target = notebooks.pair_path(root, stem)
     pair = notebooks.read_pair(target)
@@ -151,7 +151,7 @@ def update(root: Path, stem: str, *, always: bool = False) -> str | None:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m attnbook.execute", description=__doc__)
     parser.add_argument(
-        "stems", nargs="*", help="chapters to look at; all of them if none is named"
+        "stems", nargs="*", help="notebooks to look at; all of them if none is named"
     )
     parser.add_argument("--all", action="store_true", help="run them even if nothing changed")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository")

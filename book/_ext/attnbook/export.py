@@ -1,4 +1,4 @@
-"""A chapter as a plain notebook in one language, for Colab and for download.
+"""A notebook as a plain one in one language, for Colab and for download.
 
 Colab, and a Jupyter without extensions, know ordinary Markdown only. Everything that the site's
 Markdown can do beyond it becomes something ordinary: labels go, citations and references turn into
@@ -17,7 +17,7 @@ from typing import Any
 from attnbook.addresses import Addresses
 from attnbook.editions import describe_svg, figure_of, language_of
 from attnbook.languages import Edition, edition_of
-from attnbook.page import addresses_of, is_chapter
+from attnbook.page import addresses_of, is_notebook
 from attnbook.prose import INLINE, Part, parts, replace_inline, target_of
 from attnbook.targets import SphinxTargets, Targets
 
@@ -27,8 +27,8 @@ TITLES = {
     "zh": {"note": "备注", "tip": "小技巧", "warning": "警告", "important": "重要"},
 }
 _OPENING = {
-    "en": "From the book *{book}*: [this chapter on the site]({page}) · [中文版 notebook]({other})",
-    "zh": "出自《{book}》：[在网站上阅读本章]({page}) · [this notebook in English]({other})",
+    "en": "From the book *{book}*: [this page on the site]({page}) · [中文版 notebook]({other})",
+    "zh": "出自《{book}》：[在网站上阅读本页]({page}) · [this notebook in English]({other})",
 }
 _HIDDEN = {
     "hide-input": {"source_hidden": True},
@@ -224,12 +224,12 @@ def leftovers(notebook: dict[str, Any]) -> list[str]:
 
 
 def on_build_finished(app: Any, exception: Exception | None) -> None:
-    """Write every chapter's notebook beside its page."""
+    """Write every notebook beside its page."""
     if exception or app.builder.name != "html":
         return
     edition, addresses = edition_of(app.config.language), addresses_of(Path(app.srcdir))
     for docname in sorted(app.env.found_docs):
-        if not is_chapter(app, docname):
+        if not is_notebook(app, docname):
             continue
         notebook = json.loads(Path(app.env.doc2path(docname)).read_text("utf8"))
         targets = SphinxTargets(app, docname, edition, addresses)

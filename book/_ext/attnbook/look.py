@@ -21,6 +21,7 @@ from sphinx.addnodes import toctree as TocTree
 from sphinx.application import Sphinx
 
 from attnbook import catalogue
+from attnbook.contents import is_notebook
 from attnbook.languages import edition_of
 
 BOOK = Path(__file__).resolve().parents[2]
@@ -81,7 +82,7 @@ def contents(app: Sphinx) -> list[dict[str, Any]]:
             if name not in env.titles:
                 continue
             stem = name.rpartition("/")[2]
-            year = years.get(stem) if name.startswith("notebooks/") else None
+            year = years.get(stem) if is_notebook(name) else None
             title = title or env.titles[name].astext()
             if year:
                 title = short_title(title)
@@ -213,7 +214,6 @@ def _page_context(
     context["contents"] = contents(app)
     context["sections"] = sections(app, pagename)
     context["digest"] = _digest
-    context["is_chapter"] = pagename.startswith("notebooks/")
     context["css_files"] = [f for f in context.get("css_files", []) if not _replaced(f)]
     context["script_files"] = [f for f in context.get("script_files", []) if not _replaced(f)]
     context["metatags"] = _VIEWPORT.sub("", context.get("metatags", ""))

@@ -19,6 +19,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 
 from attnbook import catalogue
+from attnbook.contents import NOTEBOOKS, Contents
 from attnbook.languages import Edition, edition_of
 from attnbook.look import short_title
 from attnbook.page import addresses_of
@@ -337,14 +338,8 @@ def draw_table(
 
 def chapters_of(app: Any) -> list[str]:
     """Stems of the chapters that are in the book, in the order of its contents."""
-    from sphinx.addnodes import toctree
-
-    found = []
-    for tree in app.env.tocs[app.config.root_doc].findall(toctree):
-        for _, name in tree["entries"]:
-            if name.startswith("notebooks/") and name in app.env.found_docs:
-                found.append(name.removeprefix("notebooks/"))
-    return found
+    chapters = Contents.load(Path(app.srcdir)).chapters
+    return [name.removeprefix(NOTEBOOKS) for name in chapters if name in app.env.found_docs]
 
 
 def on_doctree_resolved(app: Any, doctree: nodes.document, docname: str) -> None:

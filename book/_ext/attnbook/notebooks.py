@@ -1,4 +1,4 @@
-"""Chapters: the source ``notebooks/<stem>.md`` and its executed pair ``notebooks/<stem>.ipynb``."""
+"""Notebooks: the source ``notebooks/<stem>.md``, its executed pair ``notebooks/<stem>.ipynb``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MYST = {"extension": ".md", "format_name": "myst"}
 
 
 def stems(root: Path) -> list[str]:
-    """Stems of all chapters, in alphabetical order."""
+    """Stems of all notebooks, in alphabetical order."""
     return sorted(path.stem for path in (root / "notebooks").glob("*.md"))
 
 

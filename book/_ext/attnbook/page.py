@@ -3,8 +3,8 @@
 The templates in ``book/_templates`` receive these names:
 
     other_url       the same page in the other language
-    colab_url       the chapter's notebook in Colab, in the page's language (chapters only)
-    download_url    the same notebook, beside the page (chapters only)
+    colab_url       the page's notebook in Colab, in the page's language (notebooks only)
+    download_url    the same notebook, beside the page (notebooks only)
     edit_url        the source of the page in the repository
     report_url      a new issue with page and commit filled in
     repository_url  the repository
@@ -36,7 +36,8 @@ def addresses_of(root: Path) -> Addresses:
     return Addresses.load(root)
 
 
-def is_chapter(app: Any, docname: str) -> bool:
+def is_notebook(app: Any, docname: str) -> bool:
+    """Whether a page of this build comes from an executed notebook."""
     return docname in app.env.found_docs and app.env.doc2path(docname).endswith(".ipynb")
 
 
@@ -57,7 +58,7 @@ def twin(app: Any, docname: str, edition: Edition) -> str:
 def provenance(
     record: dict[str, Any] | None, commit: Commit, addresses: Addresses, edition: Edition
 ) -> str:
-    """One line of HTML about the outputs (``record``, of chapters only) and about the page."""
+    """One line of HTML about the outputs (``record``, of notebooks only) and about the page."""
 
     def link(short: str) -> str:
         return f'<a href="{escape(addresses.commit(short))}"><code>{short}</code></a>'
@@ -109,7 +110,7 @@ def on_page_context(
         _REPORT_BODY[edition.code].format(url=url, commit=commit.id or "?"),
     )
     record = None
-    if is_chapter(app, pagename):
+    if is_notebook(app, pagename):
         context["colab_url"] = addresses.colab(edition, pagename)
         context["download_url"] = f"{pagename.rpartition('/')[2]}.ipynb"
         pair = json.loads(Path(app.env.doc2path(pagename)).read_text("utf8"))

@@ -12,8 +12,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from attnbook.addresses import Addresses
 from attnbook.checks import (
     Book,
@@ -27,6 +25,7 @@ from attnbook.checks import (
     rooms,
     subset,
 )
+from attnbook.contents import Contents
 
 PAGE_CHECKS = [
     *pairs.CHECKS, *subset.CHECKS, *code.CHECKS, *figures.CHECKS, *rooms.CHECKS, *chinese.CHECKS
@@ -34,33 +33,20 @@ PAGE_CHECKS = [
 BOOK_CHECKS = [*subset.BOOK_CHECKS, *figures.BOOK_CHECKS, *glossary.BOOK_CHECKS]
 
 
-def files_in_contents(root: Path) -> list[str]:
-    """The files that ``_toc.yml`` names, in its order."""
-    contents = yaml.safe_load((root / "_toc.yml").read_text("utf8"))
-
-    def walk(node: object) -> Iterator[str]:
-        if isinstance(node, dict):
-            for key, value in node.items():
-                if key in ("root", "file"):
-                    yield f"{value}.md"
-                else:
-                    yield from walk(value)
-        elif isinstance(node, list):
-            for item in node:
-                yield from walk(item)
-
-    return list(walk(contents))
-
-
 def read_book(root: Path) -> Book:
     addresses = Addresses.load(root, environment={})  # sources are the same on every fork
-    files = [file for file in files_in_contents(root) if (root / file).exists()]
-    return Book(root, [read_page(root, file, addresses) for file in files])
+    contents = Contents.load(root)
+    pages = [
+        read_page(root, f"{name}.md", addresses, is_chapter=name in contents.chapters)
+        for name in contents.pages
+        if (root / f"{name}.md").exists()
+    ]
+    return Book(root, pages)
 
 
 def contents_are_complete(root: Path) -> Iterator[Problem]:
-    """Every chapter and page is in ``_toc.yml``, and everything in it is there."""
-    named = files_in_contents(root)
+    """Every page is in ``_toc.yml``, and everything in it is there."""
+    named = [f"{name}.md" for name in Contents.load(root).pages]
     there = {
         path.relative_to(root).as_posix()
         for folder in ("notebooks", "book")

@@ -1,4 +1,4 @@
-"""What the references of a chapter point to, with the numbers and titles that the site shows."""
+"""What the references of a notebook point to, with the numbers and titles that the site shows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attnbook.languages import Edition
 
 
 class Targets(Protocol):
-    """Answers for one chapter. An address is "" for what stands in the chapter itself."""
+    """Answers for one notebook. An address is "" for what stands in the notebook itself."""
 
     def equation(self, label: str) -> tuple[str, str]:
         """Number and address of an equation."""

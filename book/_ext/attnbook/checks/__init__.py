@@ -15,6 +15,7 @@ from typing import Any
 from jupytext.myst import myst_to_notebook
 from nbformat import NotebookNode
 
+from attnbook import contents
 from attnbook.addresses import Addresses
 from attnbook.editions import language_of
 from attnbook.notebooks import read_pair
@@ -23,7 +24,7 @@ from attnbook.prose import Part, parts
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a chapter, or a block of a page."""
+    """A cell of a notebook, or a block of a page."""
 
     number: int  #: counted from 1
     line: int  #: its first line in the file, counted from 1
@@ -64,17 +65,18 @@ class Problem:
 
 @dataclass(frozen=True)
 class Page:
-    """A source file: a chapter under ``notebooks/``, or a page that runs no code."""
+    """A source file: a chapter or another notebook, or a page that runs no code."""
 
     root: Path
     file: str  #: relative to the repository
     cells: list[Cell]
     metadata: dict[str, Any]
     addresses: Addresses
+    is_chapter: bool
 
     @property
-    def is_chapter(self) -> bool:
-        return self.file.startswith("notebooks/")
+    def is_notebook(self) -> bool:
+        return contents.is_notebook(self.file)
 
     @property
     def stem(self) -> str:
@@ -82,7 +84,7 @@ class Page:
 
     @cached_property
     def pair(self) -> NotebookNode | None:
-        """The executed notebook of a chapter."""
+        """The executed notebook; ``None`` for a page that runs no code."""
         return read_pair((self.root / self.file).with_suffix(".ipynb"))
 
     def prose(self, language: str | None = None) -> list[Cell]:
@@ -107,14 +109,14 @@ class Book:
     pages: list[Page]
 
 
-def read_page(root: Path, file: str, addresses: Addresses) -> Page:
+def read_page(root: Path, file: str, addresses: Addresses, *, is_chapter: bool) -> Page:
     notebook = myst_to_notebook((root / file).read_text("utf8"), add_source_map=True)
     lines = notebook.metadata.pop("source_map")
     cells = [
         Cell(number, line + 1, cell.cell_type, cell.source, dict(cell.metadata))
         for number, (cell, line) in enumerate(zip(notebook.cells, lines, strict=True), 1)
     ]
-    return Page(root, file, cells, dict(notebook.metadata), addresses)
+    return Page(root, file, cells, dict(notebook.metadata), addresses, is_chapter)
 
 
 def twins(page: Page) -> Iterator[tuple[Cell, Cell]]:

@@ -25,7 +25,7 @@ def no_han_in_code(page: Page) -> Iterator[Problem]:
 
 def source_equals_pair(page: Page) -> Iterator[Problem]:
     """The ``.md`` and the executed ``.ipynb`` agree, cell for cell."""
-    if not page.is_chapter:
+    if not page.is_notebook:
         return
     if page.pair is None:
         yield page.problem(None, "has no executed notebook; run `make notebooks`")
@@ -87,7 +87,7 @@ def outputs_are_clean(page: Page) -> Iterator[Problem]:
 
 def install_cell_first(page: Page) -> Iterator[Problem]:
     """The first code cell installs attnlib, from this book's own address."""
-    if not page.is_chapter:
+    if not page.is_notebook:
         return
     code = page.code()
     if not code:

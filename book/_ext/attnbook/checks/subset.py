@@ -29,7 +29,7 @@ _FOREIGN = [
 
 
 def roles_and_directives(page: Page) -> Iterator[Problem]:
-    allowed = DIRECTIVES if page.is_chapter else PAGE_DIRECTIVES
+    allowed = DIRECTIVES if page.is_notebook else PAGE_DIRECTIVES
     for cell in page.prose():
         for role, _ in roles(cell.source):
             if role not in ROLES:
@@ -82,7 +82,7 @@ def headings_have_labels(page: Page) -> Iterator[Problem]:
             if part.kind != "text" or part.text.strip():
                 previous = part
         label = next((p for p in cell.parts if p.kind == "label"), None)
-        if label and page.is_chapter:
+        if label and page.is_notebook:
             for part in cell.parts:
                 if part.kind == "label" and not re.match(rf"{page.stem}(-|$)", part.text):
                     yield page.problem(cell, f"label {part.text!r} must begin with '{page.stem}-'")
