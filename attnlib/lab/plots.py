@@ -19,6 +19,7 @@ import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,9 +174,7 @@ def picture(name: str = "china", size: int | tuple[int, int] = 224) -> Tensor:
     height, width = (size, size) if isinstance(size, int) else size
     if height < 1 or width < 1:
         raise ValueError(f"size must be positive, got {size}")
-    from sklearn.datasets import load_sample_image
-
-    image = torch.tensor(load_sample_image(f"{name}.jpg")).permute(2, 0, 1)[None] / 255
+    image = _photograph(f"{name}.jpg").permute(2, 0, 1)[None] / 255
     full_height, full_width = image.shape[2:]
     scale = min(full_height / height, full_width / width)
     h, w = max(1, round(height * scale)), max(1, round(width * scale))
@@ -183,6 +182,19 @@ def picture(name: str = "china", size: int | tuple[int, int] = 224) -> Tensor:
     image = image[:, :, top : top + h, left : left + w]
     image = F.interpolate(image, (height, width), mode="bilinear", antialias=True)
     return image.clamp(0, 1).contiguous()
+
+
+def _photograph(file: str) -> Tensor:
+    """A sample image of scikit-learn, (H, W, 3) bytes; the file alone, without the second or two
+    that importing scikit-learn takes."""
+    import numpy
+    from PIL import Image
+
+    package = find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("the photographs come with scikit-learn, which is not installed")
+    with Image.open(Path(package.origin).parent / "datasets" / "images" / file) as image:
+        return torch.tensor(numpy.asarray(image.convert("RGB")))
 
 
 _KINDS = ("bright", "edge H", "edge V", "edge D", "blob", "red", "green", "blue")

@@ -1,6 +1,8 @@
 """Plots: the numbers that are drawn are the numbers that were given."""
 
 import io
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -38,6 +40,19 @@ def test_picture_is_cut_from_the_middle_and_not_stretched():
     tall = plots.picture("china", (427, 100))
     assert torch.allclose(tall[0], full[:, :, 270:370], atol=1e-6)
     assert plots.picture("china", (30, 60)).shape == (1, 3, 30, 60)
+
+
+def test_a_picture_does_not_wait_for_scikit_learn():
+    """Importing it takes longer than many a chapter's own computations."""
+    code = "import attnlib.lab, sys; attnlib.lab.plots.picture(); print('sklearn' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"
+
+
+def test_without_scikit_learn_there_is_no_picture(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ModuleNotFoundError, match="come with scikit-learn"):
+        plots.picture()
 
 
 def test_the_flower_is_a_flower():

@@ -1,5 +1,7 @@
 """The shape trace against tables written by hand."""
 
+import gc
+
 import pytest
 import torch
 from torch import nn
@@ -262,6 +264,23 @@ def test_module_and_input_are_left_as_they_were():
     assert [m.training for m in net.modules()] == [True, True, False]
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
     assert x.grad is None
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_torch_and_python_are_left_as_they_were(collects):
+    """To be quick, trace stops collecting garbage and has torch forget; also where it fails."""
+    from torch._dynamo import config
+
+    before = gc.isenabled()
+    try:
+        (gc.enable if collects else gc.disable)()
+        trace(nn.Conv2d(3, 4, 1), torch.zeros(1, 3, 5, 5))
+        with pytest.raises(RuntimeError):
+            trace(nn.Conv2d(3, 4, 1), torch.zeros(1, 5, 5, 5))
+        assert gc.isenabled() == collects
+        assert config.fake_tensor_cache_enabled
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 def test_the_size_of_the_input_does_not_matter():
