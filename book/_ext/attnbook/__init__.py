@@ -27,6 +27,7 @@ def setup(app: Any) -> dict[str, Any]:
         page,
         properties,
         search,
+        sight,
     )
 
     app.add_config_value("attnbook_site_branch", "gh-pages", "html")
@@ -42,6 +43,7 @@ def setup(app: Any) -> dict[str, Any]:
         map,
         properties,
         api,
+        sight,
         look,  # last but one: it sees what the others put into a page
         search,
     ):
