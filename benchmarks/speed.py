@@ -36,7 +36,7 @@ from benchmarks.verdict import COMPILED
 
 RUNS = 2
 MOST_BYTES = 6e9
-LONGEST = 90.0  #: seconds for a group of modules, however slow they are
+LONGEST = 60.0  #: seconds for a group of modules, however slow they are
 SIDES = {256: (14, 28, 112), 512: (17, 33)}  #: growing sizes: channels of the first size → sides
 
 
@@ -95,8 +95,8 @@ def compare(
             modules[COMPILED] = _compiled(ours, x)
     if not modules:
         return
-    # Backward takes about twice the forward, and ten rounds are wanted also of what is slow.
-    budget = min(max(seconds, 10 * 4 * spent), LONGEST)
+    # Backward takes about twice the forward, and some seven rounds are wanted also of what is slow.
+    budget = min(max(seconds, 7 * 4 * spent), LONGEST)
     found = timing(modules, x, budget=budget, threads=setting.threads, devices=[setting.device])
     by = {(r["module"], r["pass"]): r for r in found.records}
     common = {
