@@ -21,6 +21,7 @@ import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
@@ -220,13 +221,13 @@ def _mark(pixel: Tensor) -> str:
 # --- the record -----------------------------------------------------------------------------------
 
 
-def recorded() -> list[dict[str, Any]]:
+def recorded(folder: Path) -> list[dict[str, Any]]:
     """The rows of the record that still hold: same recipe, same form and options.
 
     What was measured under other conditions than those of now keeps its own.
     """
     try:
-        old = records.read(EXPERIMENT)
+        old = records.read(EXPERIMENT, folder=folder)
     except FileNotFoundError:
         return []
     if old["recipe"] != {**RECIPE, "seeds": list(SEEDS)} or old["longer"] != LONGER:
@@ -245,12 +246,13 @@ def recorded() -> list[dict[str, Any]]:
     return kept
 
 
-def store(rows: list[dict[str, Any]]) -> None:
+def store(rows: list[dict[str, Any]], folder: Path) -> None:
     places = {(f.name, t): n for n, (f, t) in enumerate((f, t) for f in forms() for t in TASKS)}
     records.write(
         EXPERIMENT,
         COMMAND,
         sorted(rows, key=lambda cell: places[cell["name"], cell["task"]]),
+        folder=folder,
         recipe={**RECIPE, "seeds": list(SEEDS)},
         longer=LONGER,
         solved=SOLVED,
@@ -263,27 +265,27 @@ def store(rows: list[dict[str, Any]]) -> None:
     )
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None, folder: Path = records.FOLDER) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--again", nargs="*", metavar="FORM", help="measure anew (default: all)")
     again = parser.parse_args(arguments).again
     torch.set_num_threads(1)  # the same numbers on every run, and no core taken from anybody
 
-    rows = [] if again == [] else [r for r in recorded() if r["name"] not in (again or ())]
+    rows = [] if again == [] else [r for r in recorded(folder) if r["name"] not in (again or ())]
     cells = {(r["name"], r["task"]): r for r in rows}
     pairs = [(form, task) for form in forms() for task in TASKS]
     for form, task in pairs:
         if (form.name, task) not in cells:
             cell = cells[form.name, task] = row(form, task)
             print(f"{form.name:30s} {task:8s} {cell['accuracies']} {cell['seconds']} s", flush=True)
-            store(list(cells.values()))
+            store(list(cells.values()), folder)
     for form, task in pairs:
         cell = cells[form.name, task]
         if unsettled(cell) and "longer" not in cell:
             cell["longer"] = longer(form, task)
             print(f"{form.name:30s} {task:8s} {cell['mean']} longer {cell['longer']}", flush=True)
-            store(list(cells.values()))
-    store(list(cells.values()))
+            store(list(cells.values()), folder)
+    store(list(cells.values()), folder)
 
 
 if __name__ == "__main__":

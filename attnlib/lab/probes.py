@@ -2,8 +2,9 @@
 
 The host is a stack of 1×1 convolutions, so that every position decides from its own pixel alone.
 Whatever a position learns about the rest of the image, the attention module in the middle must have
-brought to it. A position's own pixel says nothing about its label (``context`` excepted, where
-guessing from it is right in 60 % of the cases), so the host alone is at 50 %.
+brought to it. Neither a position's own pixel nor its place says anything about its label
+(``context`` excepted, where guessing from the pixel is right in 60 % of the cases), so the host
+alone is at 50 %.
 
 Nothing is downloaded: images are drawn from a generator, and a seed fixes everything.
 """
@@ -190,7 +191,8 @@ def _cues(number: int, generator: Generator, bits: int) -> Sample:
     The others point at one cue, and must say its sign. The means of the channels over the image are
     all that is needed.
     """
-    state = _signs(generator, number, bits)  # (B, K)
+    half = _signs(generator, (number + 1) // 2, bits)
+    state = torch.cat([half, -half])[:number]  # (B, K); a guess is right half of the time
     pointer = torch.randint(bits, (number, SIZE, SIZE), generator=generator)
     one_hot = F.one_hot(pointer, bits).movedim(-1, 1).float()  # (B, K, H, W)
     shows = _uniform(generator, number, 1, SIZE, SIZE) < 0.5
@@ -275,12 +277,19 @@ def _near(number: int, generator: Generator) -> Sample:
 
 
 def _order_of_marks(number: int, generator: Generator) -> Sample:
-    """Am I left of the mark? Asked up to three columns away from it."""
+    """Am I left of the mark? Asked up to three columns away from it.
+
+    A column is asked where the mark could as well have been as far on its other side, so that the
+    column alone says nothing; for the same reason every second mark is the first ones' mirror
+    image.
+    """
     row = torch.randint(SIZE, (number,), generator=generator)
-    column = torch.randint(3, SIZE - 3, (number,), generator=generator)
+    half = torch.randint(SIZE, ((number + 1) // 2,), generator=generator)
+    column = torch.cat([half, SIZE - 1 - half])[:number]
     marks = F.one_hot(row, SIZE)[:, :, None] * F.one_hot(column, SIZE)[:, None, :] > 0
     distance = torch.arange(SIZE) - column[:, None]  # (B, W)
-    asked = (distance != 0) & (distance.abs() <= 3)
+    opposite = torch.arange(SIZE) + distance  # where the mark could have been
+    asked = (distance != 0) & (distance.abs() <= 3) & (opposite >= 0) & (opposite < SIZE)
     return (
         _planes(marks),
         (distance < 0)[:, None, :].expand_as(marks),

@@ -108,6 +108,15 @@ def test_the_own_pixel_says_nothing(task):
         assert chosen.mean() == pytest.approx(0.5, abs=5 * 0.5 / len(chosen) ** 0.5 + 0.02)
 
 
+def test_the_own_place_says_nothing(task):
+    """At each position, both labels are equally frequent: to know where one is does not help."""
+    _, y, mask = task.sample(4096, seed=0)
+    asked = mask.sum(0)
+    share = (y & mask).sum(0) / asked.clamp(min=1)
+    far = (share - 0.5).abs() > 5 * 0.5 / asked.clamp(min=1) ** 0.5
+    assert not (far & (asked > 0)).any()
+
+
 def test_the_mean_of_the_image_gives_nothing_away():
     for name in ("place", "cross", "near", "order"):
         means = TASKS[name].sample(64, seed=0)[0].mean((2, 3))
