@@ -2,9 +2,10 @@
 
 import os
 
-# As in tests/conftest.py; kernels inherit it.
+# As where chapters are executed (attnbook/execute.py); kernels inherit it.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("PYTHONHASHSEED", "0")
 
 

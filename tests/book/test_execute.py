@@ -56,8 +56,25 @@ def test_changed_code_runs_and_says_where(mini):
     assert "3.00\n" in texts
     record = pair(mini)["metadata"]["attnbook"]
     assert set(record) == {
-        "torch", "python", "device", "threads", "system", "date", "commit", "library_changed_since"
+        "torch", "python", "device", "threads", "system", "seconds",
+        "date", "commit", "library_changed_since",
     }  # fmt: skip
+    assert 1 < record["seconds"] < 60
+    assert len(pair(mini)["cells"]) == len(
+        notebooks.read_source(notebooks.source_path(mini, "demo")).cells
+    )
+
+
+def test_the_seconds_are_those_of_the_kernel(mini):
+    """Busy time counts, waiting does not."""
+    before = pair(mini)["metadata"]["attnbook"]["seconds"]
+    busy = "import time; begin = time.process_time()\nwhile time.process_time() - begin < 6: pass"
+    edit(mini, "print(z)", f"{busy}\nprint(z)")
+    execute.update(mini, "demo")
+    assert pair(mini)["metadata"]["attnbook"]["seconds"] > before + 3
+    edit(mini, busy, "import time; time.sleep(6)")
+    execute.update(mini, "demo")
+    assert pair(mini)["metadata"]["attnbook"]["seconds"] < before + 3
 
 
 def test_two_runs_leave_the_same_notebook(mini):
@@ -66,10 +83,14 @@ def test_two_runs_leave_the_same_notebook(mini):
         cells = zip(tags, notebook["cells"], strict=True)
         return [cell for tags, cell in cells if "nbval-ignore-output" not in tags]
 
+    def metadata(notebook):
+        record = {**notebook["metadata"]["attnbook"], "seconds": None}
+        return {**notebook["metadata"], "attnbook": record}
+
     first = pair(mini)
     execute.update(mini, "demo", always=True)
     assert steady(pair(mini)) == steady(first)
-    assert pair(mini)["metadata"] == first["metadata"]
+    assert metadata(pair(mini)) == metadata(first)
 
 
 def test_the_environment_of_a_run(mini):

@@ -176,6 +176,20 @@ def test_fault_in_an_output(mini, output, message):
     assert re.match(rf"{DEMO}: cell \d+ \(line \d+\): ", hits[0])
 
 
+@pytest.mark.parametrize(
+    ("seconds", "message"),
+    [(15.0, None), (15.1, "took 15.1 s of CPU when it was executed, 15 are allowed")],
+)  # fmt: skip
+def test_a_slow_chapter(mini, seconds, message):
+    path = mini / "notebooks" / "demo.ipynb"
+    notebook = json.loads(path.read_text("utf8"))
+    notebook["metadata"]["attnbook"]["seconds"] = seconds
+    path.write_text(json.dumps(notebook), "utf8")
+    messages = [str(p) for p in problems(mini)]
+    assert len(messages) == (message is not None)
+    assert all(m.startswith(f"{DEMO}: {message}") for m in messages)
+
+
 def test_a_figure_without_a_picture_and_one_with_two(mini):
     path = mini / "notebooks" / "demo.ipynb"
     notebook = json.loads(path.read_text("utf8"))

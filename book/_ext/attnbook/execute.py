@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import re
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
 
 from attnbook import notebooks
 from attnbook.versions import git, head
@@ -31,9 +31,12 @@ ENVIRONMENT = {
     "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16",
     # Threads that wait by spinning make small operations ten times slower on a busy machine.
     "OMP_WAIT_POLICY": "PASSIVE",
+    # What a chapter trains is so small that two threads take longer than one.
+    "OMP_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
 }
 
+#: A chapter's last cell, which is not kept: the kernel says where it runs and what it has spent.
 _PROVENANCE = """
 import json, os, platform, torch
 def cpu():
@@ -46,6 +49,7 @@ device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else cpu()
 print(json.dumps({
     "torch": torch.__version__, "python": platform.python_version(), "device": device,
     "threads": torch.get_num_threads(), "system": platform.system(),
+    "seconds": round(sum(os.times()[:4]), 1),
 }))
 """
 
@@ -61,7 +65,11 @@ def outdated(source: NotebookNode, pair: NotebookNode | None) -> str | None:
 
 
 def execute(source: NotebookNode, folder: Path, root: Path) -> NotebookNode:
-    """Run a notebook in ``folder``; attnlib is the one of this checkout."""
+    """Run a notebook in ``folder``; attnlib is the one of this checkout.
+
+    Where and with what it ran, and the seconds of CPU from the start of its kernel, are left in its
+    metadata.
+    """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     inherited = os.environ.get("PYTHONPATH")
@@ -74,7 +82,10 @@ def execute(source: NotebookNode, folder: Path, root: Path) -> NotebookNode:
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(folder)}},
     )
+    source.cells.append(new_code_cell(_PROVENANCE))
     client.execute(env={**os.environ, "PYTHONPATH": path})
+    answer = source.cells.pop().outputs[0].text
+    source.metadata["attnbook"] = {**json.loads(answer), **_state(root)}
     for cell in source.cells:
         if cell.cell_type == "code":
             cell.outputs = clean(cell.outputs, root)
@@ -110,16 +121,13 @@ def _without_paths(value: Any, root: Path) -> Any:
     return value.replace(f"{home}/", "~/") if len(home) > 1 else value
 
 
-def provenance(root: Path) -> dict[str, Any]:
-    """Where and with what the outputs were made: shown at the foot of the page."""
-    answer = subprocess.run(
-        [sys.executable, "-c", _PROVENANCE], check=True, capture_output=True, text=True
-    )
-    record: dict[str, Any] = json.loads(answer.stdout)
-    record["date"] = time.strftime("%Y-%m-%d", time.gmtime())
-    record["commit"] = head(root).short
-    record["library_changed_since"] = bool(git(root, "status", "--porcelain", "attnlib"))
-    return record
+def _state(root: Path) -> dict[str, Any]:
+    """When the outputs were made and from which state of the repository."""
+    return {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "commit": head(root).short,
+        "library_changed_since": bool(git(root, "status", "--porcelain", "attnlib")),
+    }
 
 
 def update(root: Path, stem: str, *, always: bool = False) -> str | None:
@@ -131,9 +139,7 @@ def update(root: Path, stem: str, *, always: bool = False) -> str | None:
     if change is None:
         return None
     if change == "code":
-        record = provenance(root)
         source = execute(source, target.parent, root)
-        source.metadata["attnbook"] = record
     else:
         assert pair is not None
         outputs = iter([cell for cell in pair.cells if cell.cell_type == "code"])
@@ -168,7 +174,11 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{stem}: FAILED after {time.perf_counter() - start:.1f} s\n{error}", flush=True)
             continue
         if change == "code":
-            print(f"{stem}: executed in {time.perf_counter() - start:.1f} s", flush=True)
+            pair = notebooks.read_pair(notebooks.pair_path(root, stem))
+            assert pair is not None
+            cpu = pair.metadata["attnbook"]["seconds"]
+            wall = time.perf_counter() - start
+            print(f"{stem}: executed in {wall:.1f} s, of which {cpu} s of CPU", flush=True)
         elif change == "prose":
             print(f"{stem}: code unchanged, took over new prose", flush=True)
     return 1 if failed else 0

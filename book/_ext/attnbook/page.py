@@ -75,7 +75,7 @@ def provenance(
             )
             line += f"，代码库版本 {link(record['commit'])}" if record["commit"] else ""
         else:
-            threads = f"{record['threads']} threads"
+            threads = f"{record['threads']} thread{'s' * (record['threads'] != 1)}"
             line = f"Outputs: run on {record['date']}, {machine}, {threads}, {versions}"
             line += f", repository at {link(record['commit'])}" if record["commit"] else ""
         parts.append(line)

@@ -12,6 +12,8 @@ from attnbook.execute import outdated
 
 #: Han characters, and the punctuation and full-width forms of Chinese text.
 HAN = re.compile(r"[\u3000-\u303f\u3400-\u4dbf\u4e00-\u9fff\uff00-\uffef]")
+#: What a chapter may take, in seconds of CPU from the start of its kernel.
+SECONDS = 15
 MACHINE_PATH = re.compile(
     r"(?<![\w.~/-])/(?:home|root|Users|tmp|var|opt|mnt|work|workspace|usr|private)/[\w.-]+|[A-Z]:\\\w+"
 )
@@ -98,4 +100,19 @@ def install_cell_first(page: Page) -> Iterator[Problem]:
         )
 
 
-CHECKS = [no_han_in_code, source_equals_pair, outputs_are_clean, install_cell_first]
+def chapters_are_quick(page: Page) -> Iterator[Problem]:
+    """A reader who runs a chapter waits seconds, and so does whoever tests all of them."""
+    if not page.is_chapter or page.pair is None:
+        return
+    seconds = page.pair.metadata.get("attnbook", {}).get("seconds")
+    if seconds is not None and seconds > SECONDS:
+        yield page.problem(
+            None,
+            f"took {seconds} s of CPU when it was executed, {SECONDS} are allowed: make it quicker "
+            "(if the machine was busy, execute it again first)",
+        )
+
+
+CHECKS = [
+    no_han_in_code, source_equals_pair, outputs_are_clean, install_cell_first, chapters_are_quick
+]  # fmt: skip
