@@ -6,7 +6,7 @@ forward and backward), one input and one setting of threads, dtype and layout; `
 median over the rounds of peer / attnlib, above 1 where attnlib is faster.
 
 The whole is done twice, in processes of their own; ``benchmarks.verdict`` says what holds in both.
-Compiled forms and growing sizes are measured with all threads only, the latter in the first run.
+Compiled forms and growing sizes are measured in the first run only, with all threads.
 Modules that need more than 6 GB are left out.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -42,7 +43,7 @@ SIDES = {256: (14, 28, 112), 512: (17, 33)}  #: growing sizes: channels of the f
 
 @dataclass(frozen=True)
 class Setting:
-    """How the tensors are, and with how many threads the CPU works on them."""
+    """How the tensors are, and with how many threads the CPU works."""
 
     device: str = "cpu"
     threads: int = 1
@@ -61,9 +62,9 @@ class Setting:
         return module.to(memory_format=torch.channels_last) if self.channels_last else module
 
 
-def settings() -> list[Setting]:
-    """One and two threads on the CPU; with a CUDA device, three settings on that."""
-    found = [Setting(threads=n) for n in (1, 2) if n <= max(1, torch.get_num_threads())]
+def settings(threads: Sequence[int]) -> list[Setting]:
+    """The CPU with each number of threads; with a CUDA device, three settings on that."""
+    found = [Setting(threads=n) for n in threads if n <= (os.cpu_count() or 1)]
     if torch.cuda.is_available():
         cuda = Setting("cuda", torch.get_num_threads())
         found += [cuda, Setting("cuda", cuda.threads, torch.bfloat16)]
@@ -170,25 +171,20 @@ def _rounded(value: float) -> float:
 
 
 def run(
-    seconds: float, mechanisms: Sequence[str] = (), *, compiled: bool, growing: bool
+    seconds: float, mechanisms: Sequence[str], threads: Sequence[int], *, thorough: bool
 ) -> list[dict[str, Any]]:
-    """One run over everything."""
+    """One run over everything; a thorough one also compiles, and lets the sizes grow."""
     rows: list[dict[str, Any]] = []
-    most = torch.get_num_threads()
+    most = max(s.threads for s in settings(threads))
     for case in CASES:
         if mechanisms and case.mechanism not in mechanisms:
             continue
-        for setting in settings():
-            all_threads = setting.threads == most
-            for size, what in _sizes(case, growing=growing and all_threads):
-                found = compare(
-                    case,
-                    size,
-                    setting,
-                    seconds=seconds if what == "main" else seconds / 2,
-                    compiled=compiled and all_threads and size == case.sizes[0],
-                )
-                for row in found:
+        for setting in settings(threads):
+            more = thorough and setting.threads == most
+            for size, what in _sizes(case, growing=more):
+                budget = seconds if what == "main" else seconds / 2
+                compiled = more and size == case.sizes[0]
+                for row in compare(case, size, setting, seconds=budget, compiled=compiled):
                     rows.append({"sizes": what, **row})
                     _say(row)
     return rows
@@ -212,17 +208,25 @@ def _say(row: dict[str, Any]) -> None:
     )
 
 
+def store(rows: Sequence[dict[str, Any]]) -> None:
+    """Write the record, promises included."""
+    device = "cuda" if any(r["device"] == "cuda" for r in rows) else "cpu"
+    found = [promise.data() for promise in verdict.promises(rows)]
+    name = "speed-cuda" if device == "cuda" else "speed"
+    records.write(name, "make bench", list(rows), device=device, runs=RUNS, promises=found)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
     parser.add_argument("mechanisms", nargs="*", help="only these; nothing is recorded then")
-    parser.add_argument("--seconds", type=float, default=4.0, help="for each group of modules")
+    parser.add_argument("--seconds", type=float, default=2.5, help="for each group of modules")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="on the CPU")
     parser.add_argument("--quick", action="store_true", help="no compiling, no growing sizes")
-    parser.add_argument("--growing", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)  # one run, into this file
+    parser.add_argument("--one", type=Path, help="a single run, into this file")
     options = parser.parse_args(arguments)
     if options.one:
-        compiled, growing = not options.quick, options.growing
-        rows = run(options.seconds, options.mechanisms, compiled=compiled, growing=growing)
+        thorough = not options.quick
+        rows = run(options.seconds, options.mechanisms, options.threads, thorough=thorough)
         options.one.write_text(json.dumps(rows))
         return 0
     rows = []
@@ -232,14 +236,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file = Path(folder) / f"{number}.json"
             command = [sys.executable, "-m", "benchmarks.speed", *options.mechanisms]
             command += ["--seconds", str(options.seconds), "--one", str(file)]
-            command += ["--quick"] if options.quick else ["--growing"] if number == 1 else []
+            command += ["--threads", *map(str, options.threads)]
+            command += ["--quick"] if options.quick or number > 1 else []
             subprocess.run(command, check=True)
             rows += [{"run": number, **row} for row in json.loads(file.read_text())]
     if not (options.mechanisms or options.quick):
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        name = "speed-cuda" if device == "cuda" else "speed"
-        found = [promise.data() for promise in verdict.promises(rows)]
-        records.write(name, "make bench", rows, device=device, runs=RUNS, promises=found)
+        store(rows)
     print("\n".join(verdict.lines(rows)))
     return 0
 
