@@ -26,6 +26,7 @@ def setup(app: Any) -> dict[str, Any]:
         mathematics,
         page,
         properties,
+        published,
         search,
         sight,
     )
@@ -42,6 +43,7 @@ def setup(app: Any) -> dict[str, Any]:
         export,
         map,
         properties,
+        published,
         api,
         sight,
         look,  # last but one: it sees what the others put into a page

@@ -13,7 +13,7 @@ DIRECTIVES = {"note", "tip", "warning", "important", "admonition", "dropdown", "
 #: Pages that run no code are read on the site only, and may hold what the site generates.
 PAGE_DIRECTIVES = DIRECTIVES | {"bibliography", "attention-map", "chapter-table",
                                "property-table", "api-reference",
-                               "sight-table", "sight-tasks"}  # fmt: skip
+                               "sight-table", "sight-tasks", "published"}  # fmt: skip
 TAGS = {
     "lang-en", "lang-zh", "nbval-ignore-output", "hide-cell", "hide-input", "hide-output",
     "raises-exception", "remove-input", "remove-output",
