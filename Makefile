@@ -12,7 +12,7 @@ export ONEDNN_MAX_CPU_ISA ?= AVX512_CORE_BF16
 export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := book/_ext$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: book test notebooks notebooks-all structure catalogue serve lint links colab-check sight clean help
+.PHONY: book test notebooks notebooks-all structure catalogue serve lint links colab-check sight pictures clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make structure      check the sources: languages, Markdown, outputs, typography, glossary"
 	@echo "make catalogue      count every module anew for the tables of the book"
 	@echo "make sight          measure anew what each mechanism can see, about half an hour"
+	@echo "make pictures       train every mechanism on the digits anew, about half an hour"
 	@echo "make serve          show the built book on http://localhost:$(PORT)/"
 	@echo "make lint           style, types"
 	@echo "make links          ask every address outside the book whether it still answers"
@@ -53,6 +54,10 @@ catalogue: $(VENV)/.attnbook
 
 sight: $(VENV)/.attnbook
 	nice $(BIN)/python -m benchmarks.sight
+
+pictures: $(VENV)/.attnbook
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.pictures
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.pictures_followup
 
 serve: $(VENV)/.attnbook
 	test -d _build/html || $(MAKE) book
