@@ -137,7 +137,7 @@ def insight(host, mechanism):
 #: What the text of the page says, and the same from the data.
 SAID = {
     "1.51": value_of("se-table-2", "se") - value_of("se-table-2", None),
-    "1.02": value_of("se-table-10", "se", "SE, r = 16") - value_of("se-table-10", None),
+    "1.02": value_of("se-table-10", "se", "r = 16") - value_of("se-table-10", None),
     "0.80": insight(50, "se"),
     "1.16": value_of("timm-33ts", "se") - value_of("timm-33ts", None),
     "0.51": insight(50, "bam"),

@@ -36,7 +36,7 @@ WORDS: dict[str, dict[str, str]] = {
         "alone": "Numbers that stand alone, each from a training of its own: not to be ordered",
         "several": "several trainings",
         "gain": "gain",
-        "quoted": "(taken over from {})",
+        "quoted": "(from {})",
         "colon": ": ",
         "commit": "version",
         "converted": "printed as error; shown is 100 − error",
@@ -114,6 +114,8 @@ def draw(data: Mapping[str, Any], group: str, chapters: Mapping[str, str], langu
     columns = [t for t in tables if len(t["rows"]) > 1]
     single = [t for t in tables if len(t["rows"]) == 1]
     host, task = data["groups"][group]["host"], data["groups"][group]["task"][language]
+    if not isinstance(host, str):
+        host = host[language]
     comma = WORDS[language]["and"]
     parts = [f'<p class="published-title"><b>{escape(host)}</b>{comma}{escape(task)}</p>']
     if columns:
@@ -154,6 +156,9 @@ def _digits(table: Table) -> int:
 
 
 def signed(value: float, digits: int = 2) -> str:
+    """With its sign, a proper minus among them; nothing has no sign."""
+    if round(value, digits) == 0:
+        return f"{0:.{digits}f}"
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
@@ -163,7 +168,7 @@ def _cell(table: Table, rows: Sequence[Mapping[str, Any]], language: str) -> str
     for row in rows:
         said = WORDS[language]["comma"].join(f"{v:.{digits}f}" for v in accuracies(table, row))
         if "label" in row:
-            said = f"<small>{escape(row['label'])}</small> {said}"
+            said = f"<small>{escape(row['label'])}{WORDS[language]['colon']}</small>{said}"
         found = gain(table, row)
         if found is not None:
             word = WORDS[language]["gain"]
@@ -172,14 +177,16 @@ def _cell(table: Table, rows: Sequence[Mapping[str, Any]], language: str) -> str
                 f"{signed(found, digits)}</span>"
             )
         if "quoted" in row:
-            said += f" <small>{WORDS[language]['quoted'].format(escape(row['quoted']))}</small>"
+            quoted = WORDS[language]["quoted"].format(escape(row["quoted"]))
+            said += f'<br><small class="quoted">{quoted}</small>'
         lines.append(said)
     return "<br>".join(lines)
 
 
 def _title(source: Mapping[str, Any], language: str) -> str:
     name = source["zh"] if language == "zh" and "zh" in source else source["name"]
-    return f'<a href="{escape(source["url"])}">{escape(name)}</a>'
+    # A long name breaks after its slash and nowhere else.
+    return f'<a href="{escape(source["url"])}">{escape(name).replace("/", "/<wbr>")}</a>'
 
 
 def _matrix(tables: Sequence[Table], chapters: Mapping[str, str], language: str) -> str:
