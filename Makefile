@@ -12,7 +12,7 @@ export ONEDNN_MAX_CPU_ISA ?= AVX512_CORE_BF16
 export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := book/_ext$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: book test notebooks notebooks-all structure catalogue serve lint links colab-check sight pictures clean help
+.PHONY: book test notebooks notebooks-all structure catalogue cost time serve lint links colab-check sight pictures clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,8 @@ help:
 	@echo "make notebooks      execute the chapters whose code changed (notebooks-all: every one)"
 	@echo "make structure      check the sources: languages, Markdown, outputs, typography, glossary"
 	@echo "make catalogue      count every module anew for the tables of the book"
+	@echo "make cost           count what every module costs and how it grows (two minutes)"
+	@echo "make time           time every module beside the copy; wants a quiet machine (five minutes)"
 	@echo "make sight          measure anew what each mechanism can see, about half an hour"
 	@echo "make pictures       train every mechanism on the digits anew, about half an hour"
 	@echo "make serve          show the built book on http://localhost:$(PORT)/"
@@ -51,6 +53,12 @@ structure: $(VENV)/.attnbook
 
 catalogue: $(VENV)/.attnbook
 	$(BIN)/python -m attnbook.catalogue
+
+cost: $(VENV)/.attnbook
+	$(BIN)/python -m benchmarks.cost
+
+time: $(VENV)/.attnbook
+	$(BIN)/python -m benchmarks.times
 
 sight: $(VENV)/.attnbook
 	nice $(BIN)/python -m benchmarks.sight

@@ -40,3 +40,13 @@ def test_heads_say_what_the_reader_may_choose():
 def test_rows_must_fit_the_columns():
     with pytest.raises(ValueError, match="2 cells for 3 columns: 'se'"):
         sorted_table(COLUMNS, [["se", "gate"]])
+
+
+def test_groups_of_columns_have_a_row_of_their_own():
+    columns = [Column("a"), Column("b", group="x"), Column("c", group="x"), Column("d", group="y")]
+    above, heads = parsed(sorted_table(columns, [["1", "2", "3", "4"]])).findall(".//thead/tr")
+    assert [(c.tag, c.text, c.get("colspan")) for c in above] == [
+        ("td", None, None), ("th", "x", "2"), ("th", "y", "1"),
+    ]  # fmt: skip
+    assert [h.text for h in heads] == ["a", "b", "c", "d"]
+    assert len(parsed(sorted_table(COLUMNS, ROWS)).findall(".//thead/tr")) == 1

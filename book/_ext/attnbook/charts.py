@@ -127,8 +127,9 @@ def lines(
     language: str,
     title: str,
     description: str = "",
+    height: float = 300.0,
 ) -> str:
-    """Curves and labelled points in a frame."""
+    """Curves and labelled points in a frame, whose inner part is at least ``height`` high."""
     if not any(curve.points for curve in curves):
         raise ValueError("a chart of lines needs points")
     words = WORDS[language]
@@ -141,7 +142,7 @@ def lines(
             spoken = words["to"].join(f"({x.format(a)}, {y.format(b)})" for a, b in ends)
             said.append(f"{curve.name}{words['colon']}{spoken}")
         description = words["stop"].join(said)
-    drawings = [_frame(curves, x, y, width) for width in (WIDE, NARROW)]
+    drawings = [_frame(curves, x, y, width, height) for width in (WIDE, NARROW)]
     return _chart(drawings, title, description)
 
 
@@ -269,11 +270,7 @@ def _ruled(
     top, bottom = y, y + group * len(marks)
     count = max(2, int((right - left) / 75))
     ticks = list(axis.ticks) or (log_ticks if axis.log else nice_ticks)(low, high, count)
-    for tick in ticks:
-        if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9) or low <= tick <= high:
-            at = scale(tick)
-            parts.append(segment(at, top, at, bottom, "grid"))
-            parts.append(text(at, bottom + 16, axis.format(tick), kind="quiet", anchor="middle"))
+    parts += _ticks(scale, ticks, axis, top, bottom)
     if reference:
         at = scale(reference[0])
         parts.append(segment(at, top - 4, at, bottom, "reference"))
@@ -303,6 +300,23 @@ def _ruled(
         parts.append(text((left + right) / 2, y + 14, axis.name, kind="quiet", anchor="middle"))
         y += 20
     return width, y, "".join(parts)
+
+
+def _ticks(
+    scale: Scale, ticks: Sequence[float], axis: Axis, top: float, bottom: float
+) -> list[str]:
+    """Grid lines with their numbers below, as many numbers as there is room for."""
+    parts, taken = [], -10.0
+    for tick in ticks:
+        if not scale.low - 1e-9 <= tick <= scale.high + 1e-9:
+            continue
+        at, words = scale(tick), axis.format(tick)
+        parts.append(segment(at, top, at, bottom, "grid"))
+        half = width_of(words, SIZE) / 2
+        if at - half >= taken:
+            parts.append(text(at, bottom + 16, words, kind="quiet", anchor="middle"))
+            taken = at + half + 4
+    return parts
 
 
 def _whisker(mark: Mark, y: float, scale: Scale, kind: str) -> str:
@@ -407,12 +421,14 @@ def _span(values: Sequence[float], axis: Axis) -> tuple[float, float]:
     )
 
 
-def _frame(curves: Sequence[Curve], x: Axis, y: Axis, width: float) -> tuple[float, float, str]:
+def _frame(
+    curves: Sequence[Curve], x: Axis, y: Axis, width: float, inner: float
+) -> tuple[float, float, str]:
     curves = [curve for curve in curves if curve.points]
     ends = [c for c in curves if c.kind != "points"]
     low_x, high_x = _span([p[0] for c in curves for p in c.points], x)
     low_y, high_y = _span([p[1] for c in curves for p in c.points], y)
-    inner = max(300.0, 15.0 * len(ends) + 20)
+    inner = max(inner, 15.0 * len(ends) + 20)
     top = 26.0 if y.name else 10.0
     bottom = top + inner
     count = 7 if width == WIDE else 4
@@ -428,10 +444,7 @@ def _frame(curves: Sequence[Curve], x: Axis, y: Axis, width: float) -> tuple[flo
         at = sy(tick)
         parts.append(segment(left, at, right, at, "grid"))
         parts.append(text(left - 6, at + 4.5, y.format(tick), kind="quiet", anchor="end"))
-    for tick in ticks_x:
-        at = sx(tick)
-        parts.append(segment(at, top, at, bottom, "grid"))
-        parts.append(text(at, bottom + 16, x.format(tick), kind="quiet", anchor="middle"))
+    parts += _ticks(sx, ticks_x, x, top, bottom)
     parts.append(segment(left, bottom, right, bottom, "axis"))
     parts.append(segment(left, top, left, bottom, "axis"))
     if y.name:
@@ -470,7 +483,8 @@ def _frame(curves: Sequence[Curve], x: Axis, y: Axis, width: float) -> tuple[flo
                 over.append(marker(px, py, mine, tone=mine, title=said))
         if curve.kind == "points":
             beside += [(px, py, curve.name) for px, py in at]
-    found = place_labels(beside, Box(left + 2, top, width - 2, bottom - 2), SIZE)
+    room = Box(left + 2, top, right + 8 if named else width - 2, bottom - 2)
+    found = place_labels(beside, room, SIZE)
     for (px, py, name), (lx, ly, anchor, far) in zip(beside, found, strict=True):
         if far:
             parts.append(segment(px, py, lx, ly - 4.5, "leader"))

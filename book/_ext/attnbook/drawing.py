@@ -171,6 +171,9 @@ class Box:
         inside = frame.overlap(self)
         return (self.x1 - self.x0) * (self.y1 - self.y0) - inside
 
+    def distance(self, x: float, y: float) -> float:
+        return math.hypot(max(self.x0 - x, 0, x - self.x1), max(self.y0 - y, 0, y - self.y1))
+
 
 _AROUND = [
     (1, 0), (-1, 0), (0, -1), (0, 1), (0.75, -0.75), (0.75, 0.75), (-0.75, -0.75), (-0.75, 0.75),
@@ -203,8 +206,11 @@ def place_labels(
                 box = Box(left, cy - size * 0.6, left + width, cy + size * 0.6)
                 cost = sum(box.overlap(t) for j, t in enumerate(taken) if j != i)
                 cost += 20 * box.outside(frame) + reach * 0.5
+                near = sum(box.distance(*p[:2]) <= box.distance(x, y) for p in points) - 1
+                far = reach > 8
+                cost += near * (12 if far else 30)  # it could be taken for another point's label
                 if best is None or cost < best[0] - 1e-9:
-                    best = (cost, box, (cx, cy + size * 0.36, anchor, reach > 16))
+                    best = (cost, box, (cx, cy + size * 0.36, anchor, far))
         assert best is not None
         taken.append(best[1])
         answer[i] = best[2]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import groupby
 
 __all__ = ["Cell", "Column", "sorted_table"]
 
@@ -20,6 +21,7 @@ class Column:
     numeric: bool = False  #: set flush right
     filter: bool = False  #: the reader can choose among its values
     wrap: bool = False  #: may take several lines
+    group: str = ""  #: stands above it and its neighbours of the same group
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,22 @@ def sorted_table(
     found = " data-find" if find else ""
     return (
         f'<div class="table-scroll"><table class="sorted-table" data-sortable{found}>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<thead>{_groups(columns)}<tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _groups(columns: Sequence[Column]) -> str:
+    """A row above the heads that names groups of columns, where there are any."""
+    if not any(column.group for column in columns):
+        return ""
+    cells = []
+    for name, members in groupby(columns, key=lambda column: column.group):
+        span = len(list(members))
+        if name:
+            cells.append(f'<th scope="colgroup" colspan="{span}" class="group">{name}</th>')
+        else:
+            cells += ["<td></td>"] * span
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def _attributes(column: Column, *, head: bool = False) -> str:

@@ -12,7 +12,8 @@ ROLES = {"cite:p", "cite:t", "eq", "ref", "numref", "doc"}
 DIRECTIVES = {"note", "tip", "warning", "important", "admonition", "dropdown", "div"}
 #: Pages that run no code are read on the site only, and may hold what the site generates.
 PAGE_DIRECTIVES = DIRECTIVES | {"bibliography", "attention-map", "chapter-table",
-                               "property-table", "api-reference",
+                               "property-table", "api-reference", "cost-table", "cost-growth",
+                               "cost-chart", "cost-gpu",
                                "sight-table", "sight-tasks", "published"}  # fmt: skip
 TAGS = {
     "lang-en", "lang-zh", "nbval-ignore-output", "hide-cell", "hide-input", "hide-output",
