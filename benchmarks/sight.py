@@ -99,7 +99,7 @@ def forms() -> list[Form]:
 #: shuffles of whole rows and whole columns.
 CANNOT = {
     "positions": ("place", "cross", "near", "order"),
-    "lines": ("near", "order"),
+    "lines": ("order",),
     "none": (),
 }
 
