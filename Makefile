@@ -12,7 +12,7 @@ export ONEDNN_MAX_CPU_ISA ?= AVX512_CORE_BF16
 export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := book/_ext$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: book test notebooks notebooks-all structure catalogue cost time serve lint links colab-check sight pictures clean help
+.PHONY: book test notebooks notebooks-all structure catalogue cost time serve lint links colab-check sight pictures bench clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make catalogue      count every module anew for the tables of the book"
 	@echo "make cost           count what every module costs and how it grows (two minutes)"
 	@echo "make time           time every module beside the copy; wants a quiet machine (five minutes)"
+	@echo "make bench          compare speed with other implementations, about half an hour"
 	@echo "make sight          measure anew what each mechanism can see, about half an hour"
 	@echo "make pictures       train every mechanism on the digits anew, about half an hour"
 	@echo "make serve          show the built book on http://localhost:$(PORT)/"
@@ -62,6 +63,10 @@ time: $(VENV)/.attnbook
 
 sight: $(VENV)/.attnbook
 	nice $(BIN)/python -m benchmarks.sight
+	$(BIN)/python -m benchmarks.evidence
+
+bench: $(VENV)/.attnbook
+	$(BIN)/python -m benchmarks.speed
 
 pictures: $(VENV)/.attnbook
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.pictures

@@ -30,6 +30,7 @@ def setup(app: Any) -> dict[str, Any]:
         published,
         search,
         sight,
+        speed,
     )
 
     app.add_config_value("attnbook_site_branch", "gh-pages", "html")
@@ -48,6 +49,7 @@ def setup(app: Any) -> dict[str, Any]:
         published,
         api,
         sight,
+        speed,
         look,  # last but one: it sees what the others put into a page
         search,
     ):
