@@ -14,7 +14,9 @@ DIRECTIVES = {"note", "tip", "warning", "important", "admonition", "dropdown", "
 PAGE_DIRECTIVES = DIRECTIVES | {"bibliography", "attention-map", "chapter-table",
                                "property-table", "api-reference", "cost-table", "cost-growth",
                                "cost-chart", "cost-gpu",
-                               "sight-table", "sight-tasks", "published"}  # fmt: skip
+                               "sight-table", "sight-tasks", "published", "choose-table",
+                               "speed-chart", "speed-compiled", "speed-promises", "speed-table",
+                               "speed-gpu"}  # fmt: skip
 TAGS = {
     "lang-en", "lang-zh", "nbval-ignore-output", "hide-cell", "hide-input", "hide-output",
     "raises-exception", "remove-input", "remove-output",
