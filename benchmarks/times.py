@@ -32,7 +32,7 @@ from benchmarks.cost import BATCH, CHANNELS, SIDE, create
 
 THREADS = (1, 2)
 HEAVY = 10**8  #: MACs of one image from which a mechanism is among the heavy ones
-SHARE = 0.3  #: of the time, for the light ones
+SHARE = 0.2  #: of the time, for the light ones
 PRODUCT = 2048  #: rows and columns of the matrices whose product gives the peak rate
 
 

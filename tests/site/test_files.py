@@ -149,6 +149,6 @@ def test_nothing_that_no_page_loads(site):
     """The theme's own assets stay out of the site."""
     for edition in EDITIONS:
         names = {path.name for path in (site / edition / "_static").iterdir()}
-        assert {"site.css", "site.js", "search.js", "favicon.svg"} <= names
+        assert {"site.css", "site.js", "search.js", "table.js", "favicon.svg"} <= names
         assert not names & {"scripts", "styles", "vendor", "locales", "pygments.css", "basic.css"}
         assert not (site / edition / "searchindex.js").exists()
