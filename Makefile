@@ -12,7 +12,7 @@ export ONEDNN_MAX_CPU_ISA ?= AVX512_CORE_BF16
 export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := book/_ext$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: book test notebooks notebooks-all structure catalogue cost time serve lint links colab-check sight pictures bench clean help
+.PHONY: book test notebooks notebooks-all structure catalogue cost time serve lint links pdf offline downloads downloads-check colab-check sight pictures bench clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -26,9 +26,13 @@ help:
 	@echo "make bench          compare speed with other implementations, about half an hour"
 	@echo "make sight          measure anew what each mechanism can see, about half an hour"
 	@echo "make pictures       train every mechanism on the digits anew, about half an hour"
+	@echo "make pdf            print the book: one PDF for each edition in _build/pdf"
+	@echo "make offline        pack the site: one archive for each edition in _build/offline"
+	@echo "make downloads      both, put into the built site with links to them"
 	@echo "make serve          show the built book on http://localhost:$(PORT)/"
 	@echo "make lint           style, types"
 	@echo "make links          ask every address outside the book whether it still answers"
+	@echo "make downloads-check  make the downloads, then test every page of them"
 	@echo "make colab-check    run every published notebook in a new environment, both languages"
 	@echo "make clean          remove everything that was built"
 
@@ -83,6 +87,19 @@ lint: $(VENV)/.attnbook
 
 links: book
 	$(BIN)/python -m attnbook.links
+
+pdf: book
+	$(BIN)/python -m attnbook.paper
+
+offline: book
+	$(BIN)/python -m attnbook.offline
+
+downloads: book
+	$(BIN)/python -m attnbook.downloads
+
+downloads-check: downloads
+	DOWNLOADS_ALL=1 $(BIN)/python -m pytest -q --run-browser \
+		tests/site/test_paper.py tests/site/test_offline.py tests/site/test_downloads.py
 
 # One part alone: make test PARTS=unit
 test: $(VENV)/.attnbook

@@ -5,6 +5,9 @@ import re
 
 import pytest
 import yaml
+from attnbook import downloads
+from attnbook.addresses import Addresses
+from attnbook.paper import fonts
 from book.conftest import ROOT
 
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -62,3 +65,36 @@ def test_the_book_is_published_with_the_addresses_of_the_repository_it_is_in():
     job = load(ROOT / ".github" / "workflows" / "publish.yml")["jobs"]["build"]
     assert job["env"]["ATTNBOOK_REPOSITORY"] == "${{ github.server_url }}/${{ github.repository }}"
     assert job["env"]["ATTNBOOK_BRANCH"] == "gh-pages"
+
+
+def test_pdfs_and_archives_are_made_tested_and_published_with_the_book():
+    """In the folder that is published, before it is packed; from there the links are relative."""
+    job = load(ROOT / ".github" / "workflows" / "publish.yml")["jobs"]["build"]
+    runs = [step["run"] for step in job["steps"] if "run" in step]
+    prepared, made = runs.index(".ci/prepare"), runs.index("make downloads-check")
+    packed = next(i for i, run in enumerate(runs) if "--directory _build/html" in run)
+    assert prepared < made < packed
+    makefile = (ROOT / "Makefile").read_text("utf8")
+    assert re.search(r"^downloads-check: downloads$", makefile, re.MULTILINE)
+    assert re.search(r"^downloads: book$", makefile, re.MULTILINE)
+    assert downloads.FOLDER == "downloads"
+    file = Addresses.load(ROOT, environment={}).download("x.pdf")
+    assert file == f"{Addresses.load(ROOT, environment={}).site}/{downloads.FOLDER}/x.pdf"
+
+
+def test_what_the_book_needs_from_the_system_is_installed_in_one_place():
+    script = ROOT / ".ci" / "prepare"
+    assert os.access(script, os.X_OK)
+    assert ".ci/prepare" in (ROOT / ".ci" / "run").read_text("utf8")
+    text = script.read_text("utf8")
+    for face in fonts.FACES:
+        assert face.package in text
+
+
+def test_every_command_is_in_the_help_and_has_its_rule():
+    makefile = (ROOT / "Makefile").read_text("utf8")
+    shown = set(re.findall(r'@echo "make ([\w-]+)', makefile))
+    phony = set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split())
+    rules = set(re.findall(r"^([\w-]+):(?!=)", makefile, re.MULTILINE))
+    assert phony <= rules
+    assert shown == phony - {"help", "notebooks-all"}

@@ -19,6 +19,7 @@ def setup(app: Any) -> dict[str, Any]:
         api,
         bibliography,
         cost,
+        downloads,
         editions,
         export,
         head,
@@ -50,6 +51,7 @@ def setup(app: Any) -> dict[str, Any]:
         api,
         sight,
         speed,
+        downloads,
         look,  # last but one: it sees what the others put into a page
         search,
     ):

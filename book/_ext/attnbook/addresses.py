@@ -67,6 +67,10 @@ class Addresses:
             f'    %pip install -q "attnlib[lab] @ {self.wheel}"'
         )
 
+    def download(self, name: str) -> str:
+        """A file that the published site offers to take along."""
+        return f"{self.site}/downloads/{quote(name)}"
+
     def page(self, edition: Edition, docname: str) -> str:
         return f"{self.site}/{edition.code}/{quote(docname)}.html"
 

@@ -16,7 +16,7 @@ PAGE_DIRECTIVES = DIRECTIVES | {"bibliography", "attention-map", "chapter-table"
                                "cost-chart", "cost-gpu",
                                "sight-table", "sight-tasks", "published", "choose-table",
                                "speed-chart", "speed-compiled", "speed-promises", "speed-table",
-                               "speed-gpu"}  # fmt: skip
+                               "speed-gpu", "downloads"}  # fmt: skip
 TAGS = {
     "lang-en", "lang-zh", "nbval-ignore-output", "hide-cell", "hide-input", "hide-output",
     "raises-exception", "remove-input", "remove-output",
