@@ -241,9 +241,9 @@ def _cross(number: int, generator: Generator) -> Sample:
     return _planes(marks > 0, marks < 0), seen > 0, one
 
 
-def _pair(number: int, generator: Generator) -> Sample:
+def _pair(number: int, generator: Generator, pairs: int = 32) -> Sample:
     """Which sign has the position that carries the same code as mine, wherever it is?"""
-    bits, pairs = 6, 32
+    bits = 6
     chosen = _shuffled(generator, number, 2**bits)[:, :pairs]  # codes, all different
     code = ((chosen[..., None] >> torch.arange(bits)) & 1) * 2.0 - 1  # (B, pairs, bits)
     sign = torch.tensor([1.0, -1.0]).repeat(pairs // 2)[:, None].expand(number, pairs, 1)
