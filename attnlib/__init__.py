@@ -1,5 +1,6 @@
 """attnlib: the attention modules that people plug into vision networks, correct to their papers."""
 
+from attnlib.choosing import Suggestion, suggest
 from attnlib.convert import convert_state_dict
 from attnlib.mechanisms import *  # noqa: F403
 from attnlib.mechanisms import __all__ as _mechanisms
@@ -10,6 +11,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Info",
     "Paper",
+    "Suggestion",
     "available",
     "convert_state_dict",
     "create",
@@ -19,5 +21,6 @@ __all__ = [
     "new_parameters",
     "register",
     "remove",
+    "suggest",
     *_mechanisms,
 ]
