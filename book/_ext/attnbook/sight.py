@@ -134,13 +134,13 @@ TASKS: dict[str, dict[str, tuple[str, str, str]]] = {
     "pair": {
         "en": (
             "Which sign has the position with my code?",
-            "Sixteen codes of six bits, each at two places: one with a sign, one that asks. "
+            "Half of the 64 codes of six bits, each at two places: one with a sign, one asking. "
             "Content has to meet content, wherever it is.",
             "Numbers with a sign show a code; framed numbers ask for the sign of their twin.",
         ),
         "zh": (
             "与我编码相同的位置是什么符号？",
-            "十六个六位编码，各出现两次：一处带符号，一处提问。无论在哪里，内容都要找到内容。",
+            "六位编码共 64 个，取一半，各出现两次：一处带符号，一处提问。无论在哪里，内容都要找到内容。",
             "带符号的数亮出编码，加框的数问同一编码的符号。",
         ),
     },
