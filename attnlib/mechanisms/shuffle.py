@@ -129,13 +129,11 @@ def _shuffle_attention(x: Tensor, groups: int, eps: float, *parameters: Tensor) 
 
 def _gates(x: Tensor, groups: int, eps: float, *parameters: Tensor) -> tuple[Tensor, Tensor]:
     """Channel and spatial gates of all groups: (B, G, C/2G, 1, 1), (B, G, C/2G, H, W)."""
-    w1, b1, w2, b2, scale, shift = parameters
+    w1, b1, *_ = parameters
+    scale, shift = _affine(groups, *parameters)  # (C/2)
     x1, x2 = _halves(x, groups)  # (B, G, C/2G, H, W)
     channel = (w1 * x1.mean((3, 4)) + b1).sigmoid()  # (B, G, C/2G)
-    # W2 ⊙ GN(x) + b2 is GN itself, with another scale and shift, and all groups go at once.
-    scale, shift = (w2 * scale).repeat(groups), (w2 * shift + b2).repeat(groups)  # (C/2)
-    x2 = x2.clone(memory_format=torch.contiguous_format).flatten(1, 2)  # (B, C/2, H, W)
-    logits = torch.group_norm(x2, len(scale), scale, shift, eps)
+    logits = torch.group_norm(_contiguous(x2), len(scale), scale, shift, eps)  # (B, C/2, H, W)
     return channel[..., None, None], logits.sigmoid().unflatten(1, (groups, -1))
 
 
@@ -145,21 +143,20 @@ def _halves(x: Tensor, groups: int) -> tuple[Tensor, Tensor]:
     return x1, x2
 
 
-# --- the same in one pass over memory ---
-#
-# With m the mean of a channel and r = (its variance + ε)^(-1/2), the gates are
-#
-#     channel: s = σ(W1 · m + b1)
-#     spatial: σ(a ⊙ (x − m) + d)   with a = W2 · γ · r, d = W2 · β + b2    γ, β: scale, shift of GN
+# --- the same with half the memory ---
 #
 # Blocks of samples that fit the processor's cache go through all steps, and the last one writes in
-# shuffled order. Backward computes the gates of a block again rather than having them stored.
+# shuffled order. Backward computes the gates of a block again rather than having them stored: kept
+# are x and, for each channel, the mean and, of spatial halves, r = (variance + ε)^(-1/2).
+
+#: As many numbers go through all steps at once; up to here the plain form is faster.
+_BLOCK = 2**20
 
 
 def _fusible(x: Tensor, parameters: tuple[Tensor, ...]) -> bool:
-    """Whether the fused form serves: on a CPU, in full precision."""
+    """Whether the form in blocks serves: more than one block, on a CPU, in full precision."""
     full = x.dtype in (torch.float32, torch.float64) and all(p.dtype == x.dtype for p in parameters)
-    return x.device.type == "cpu" and full and not _traced()
+    return x.device.type == "cpu" and full and not _traced() and x.numel() > _BLOCK
 
 
 def _traced() -> bool:
@@ -175,22 +172,32 @@ def _traced() -> bool:
 class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, groups: int, eps: float, *parameters: Tensor) -> Tensor:
+        w1, b1, *_ = (p[:, None, None] for p in parameters)
+        scale, shift = _affine(groups, *parameters)  # (C/2)
         y = torch.empty_like(x)
-        m = x.new_empty(*x.shape[:2], 1, 1)  # (B, C, 1, 1)
-        r = x.new_empty(len(x), groups, x.shape[1] // (2 * groups), 1, 1)  # (B, G, C/2G, 1, 1)
-        for x_, y_, m_, r_ in _blocks(x, y, m, r):
-            torch.mean(x_, (2, 3), keepdim=True, out=m_)
-            centred = _centred(x_, m_, groups)  # (b, G, C/2G, H, W)
-            torch.mean(centred.square(), (3, 4), keepdim=True, out=r_).add_(eps).rsqrt_()
-            gate = _all_gates(x_, m_, r_, centred, groups, *parameters)[0]
-            _in_two(y_, shuffled=True).copy_(_in_two(gate.mul_(x_)))
-        ctx.save_for_backward(x, m, r, *parameters)
+        m1 = x.new_empty(len(x), groups, len(w1), 1, 1)  # means of the channel halves
+        m2 = x.new_empty(len(x), len(scale))  # (B, C/2), means of the spatial halves
+        r = torch.empty_like(m2)
+        for x_, y_, m1_, m2_, r_ in _blocks(x, y, m1, m2, r):
+            x1, x2 = _halves(x_, groups)  # (b, G, C/2G, H, W)
+            torch.mean(x1, (3, 4), keepdim=True, out=m1_)
+            gate, *moments = torch.native_group_norm(
+                _contiguous(x2), scale, shift, *_norm_sizes(x2), eps
+            )  # (b, C/2, H, W)
+            for kept, moment in zip((m2_, r_), moments, strict=True):
+                kept.copy_(moment)
+            product = torch.empty_like(x_)
+            p1, p2 = _halves(product, groups)
+            torch.mul(x1, (w1 * m1_ + b1).sigmoid_(), out=p1)
+            torch.mul(x2, gate.sigmoid_().view(x2.shape), out=p2)
+            _in_two(y_, shuffled=True).copy_(_in_two(product))
+        ctx.save_for_backward(x, m1, m2, r, *parameters)
         ctx.groups, ctx.eps = groups, eps
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, m, r, *parameters = ctx.saved_tensors
+        x, m1, m2, r, *parameters = ctx.saved_tensors
         groups = ctx.groups
         again = torch.is_grad_enabled()
         if again or torch._C._functorch.is_legacy_batchedtensor(dy):
@@ -203,49 +210,54 @@ class _Fused(torch.autograd.Function):
             return dx, None, None, *rest
 
         N = x.shape[2] * x.shape[3]
+        w1, b1, *_ = (p[:, None, None] for p in parameters)
+        scale, shift = _affine(groups, *parameters)  # (C/2)
+        s = (w1 * m1 + b1).sigmoid_()  # (B, G, C/2G, 1, 1)
+        a = r * scale  # GN is a ⊙ x + d: (B, C/2) each
+        d = shift - m2 * a
         dx = torch.empty_like(x)
-        # Gradients of W1 · m + b1, of a and of d, per sample and channel: (B, G, C/2G, 1, 1)
-        dz, da, dd = (torch.empty_like(r) for _ in range(3))
-        for x_, dy_, m_, r_, dx_, dz_, da_, dd_ in _blocks(x, dy, m, r, dx, dz, da, dd):
-            centred = _centred(x_, m_, groups)
-            gate, s, a, spatial = _all_gates(x_, m_, r_, centred, groups, *parameters)
+        dz = torch.empty_like(s)  # the gradient of W1 · m + b1
+        dscale, dshift = torch.zeros_like(scale), torch.zeros_like(shift)
+        every = (x, dy, dx, s, dz, a, d, m2, r)
+        for x_, dy_, dx_, s_, dz_, a_, d_, m2_, r_ in _blocks(*every):
             product = torch.empty_like(x_)
-            _in_two(product).copy_(_in_two(dy_, shuffled=True))
-            torch.mul(product, gate, out=dx_)
-            (p1, p2), (dx1, dx2) = _halves(product.mul_(x_), groups), _halves(dx_, groups)
+            _in_two(product).copy_(_in_two(dy_, shuffled=True))  # dealt back
+            (x1, x2), (dx1, dx2) = _halves(x_, groups), _halves(dx_, groups)
+            p1, p2 = _halves(product, groups)
             # Channel halves, through s = σ(W1 · m + b1).
-            torch.sum(p1, (3, 4), keepdim=True, out=dz_).mul_(s * (1 - s))
-            dx1.add_(dz_ * (parameters[0][:, None, None] / N))
-            # Spatial halves, through σ(a ⊙ (x − m) + d); a depends on x through the variance.
-            dlogits = torch.ops.aten.sigmoid_backward(p2, spatial)
-            torch.sum(dlogits, (3, 4), keepdim=True, out=dd_)
-            torch.sum(torch.mul(dlogits, centred, out=spatial), (3, 4), keepdim=True, out=da_)
-            dlogits.sub_(centred.mul_(da_ * r_**2 / N).add_(dd_ / N))
-            dx2.add_(dlogits.mul_(a))
-        m1, _ = _halves(m, groups)
-        dw1, db1, dw, dd = (t.sum((0, 1, 3, 4)) for t in (dz * m1, dz, da * r, dd))
+            torch.sum(p1 * x1, (3, 4), keepdim=True, out=dz_).mul_(s_ * (1 - s_))
+            torch.mul(p1, s_, out=dx1).add_(dz_ * (w1 / N))
+            # Spatial halves, through σ(GN(x)).
+            x2c = _contiguous(x2)  # (b, C/2, H, W)
+            gate = torch.addcmul(d_[..., None, None], x2c, a_[..., None, None]).sigmoid_()
+            dlogits = torch.ops.aten.sigmoid_backward(_contiguous(p2).mul_(x2c), gate)
+            through, dscale_, dshift_ = torch.ops.aten.native_group_norm_backward(
+                dlogits, x2c, m2_, r_, scale, *_norm_sizes(x2), [True, True, True]
+            )
+            torch.addcmul(through.view(x2.shape), p2, gate.view(x2.shape), out=dx2)
+            dscale += dscale_
+            dshift += dshift_
+        dw1, db1 = (t.sum((0, 1, 3, 4)) for t in (dz * m1, dz))
+        dw, dd = (t.unflatten(0, (groups, -1)).sum(0) for t in (dscale, dshift))
         _, _, w2, _, scale, shift = parameters
         return dx, None, None, dw1, db1, dw * scale + dd * shift, dd, dw * w2, dd * w2
 
 
-def _centred(x: Tensor, m: Tensor, groups: int) -> Tensor:
-    """x − m in the spatial halves: (B, C, H, W), (B, C, 1, 1) → (B, G, C/2G, H, W)."""
-    return _halves(x, groups)[1] - _halves(m, groups)[1]
+def _affine(groups: int, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+    """W2 ⊙ GN(x) + b2 is GN itself, with this scale and shift for all groups: (C/2) each."""
+    _, _, w2, b2, scale, shift = parameters
+    return (w2 * scale).repeat(groups), (w2 * shift + b2).repeat(groups)
 
 
-def _all_gates(
-    x: Tensor, m: Tensor, r: Tensor, centred: Tensor, groups: int, *parameters: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """All gates, (B, C, H, W), then s, a and the spatial gates alone, (B, G, C/2G, …)."""
-    w1, b1, w2, b2, scale, shift = (p[:, None, None] for p in parameters)
-    s = (w1 * _halves(m, groups)[0] + b1).sigmoid()  # (B, G, C/2G, 1, 1)
-    a, d = w2 * scale * r, (w2 * shift + b2).expand_as(r).contiguous()  # (B, G, C/2G, 1, 1)
-    spatial = (centred * a).add_(d).sigmoid_()  # (B, G, C/2G, H, W)
-    gate = torch.empty_like(x)
-    g1, g2 = _halves(gate, groups)
-    g1.copy_(s)
-    g2.copy_(spatial)
-    return gate, s, a, spatial
+def _norm_sizes(x2: Tensor) -> tuple[int, int, int, int]:
+    """Samples, channels, positions and groups, as the operators of group norm want them."""
+    channels = x2.shape[1] * x2.shape[2]
+    return x2.shape[0], channels, x2.shape[3] * x2.shape[4], channels
+
+
+def _contiguous(x2: Tensor) -> Tensor:
+    """A copy in the order of memory: (B, G, C/2G, H, W) → (B, C/2, H, W)."""
+    return x2.clone(memory_format=torch.contiguous_format).flatten(1, 2)
 
 
 def _in_two(x: Tensor, *, shuffled: bool = False) -> Tensor:
@@ -254,6 +266,6 @@ def _in_two(x: Tensor, *, shuffled: bool = False) -> Tensor:
 
 
 def _blocks(*tensors: Tensor) -> Any:
-    """The tensors cut alike along the batch, in pieces of at most 2^19 numbers or of one sample."""
-    samples = max(1, 2**19 // max(1, tensors[0].shape[1:].numel()))
+    """The tensors cut alike along the batch, in pieces of at most a block or of one sample."""
+    samples = max(1, _BLOCK // max(1, tensors[0].shape[1:].numel()))
     return zip(*(t.split(samples) for t in tensors), strict=True)
