@@ -202,17 +202,20 @@ _COMBINE: dict[str, Callable[..., Tensor]] = {"sum": torch.add, "product": torch
 # again. A pooling hands x on together with its mean, so that its backward can add the small
 # gradient into the big one in place; the x handed on is seen by nobody else.
 
+#: As many numbers go through all steps at once; up to here the plain operations are faster.
+_BLOCK = 2**20
+
 
 def _pool(x: Tensor) -> tuple[Tensor, Tensor]:
     """x and its mean over H and W: (B, C, H, W), (B, C)."""
-    if x.requires_grad and torch.is_grad_enabled() and not _traced():
+    if x.requires_grad and torch.is_grad_enabled() and not _traced() and x.numel() > _BLOCK:
         return _Pool.apply(x)
     return x, x.mean((2, 3))
 
 
 def _enhance(x: Tensor, mc: Tensor, ms: Tensor, combine: str) -> Tensor:
     """F + F ⊙ σ(Mc + Ms), or with the product of the branches."""
-    if _traced() or not x.dtype == mc.dtype == ms.dtype:
+    if _traced() or x.numel() <= _BLOCK or not x.dtype == mc.dtype == ms.dtype:
         return x * (1 + _COMBINE[combine](mc, ms).sigmoid())
     return _Enhance.apply(x, mc, ms, combine)
 
@@ -280,5 +283,5 @@ class _Enhance(torch.autograd.Function):
 def _blocks(*tensors: Tensor) -> Any:
     """The tensors cut alike along the batch; on other devices than a CPU in one piece."""
     x = tensors[0]
-    samples = max(1, 2**20 // x.shape[1:].numel()) if x.device.type == "cpu" else len(x)
+    samples = max(1, _BLOCK // x.shape[1:].numel()) if x.device.type == "cpu" else len(x)
     return zip(*(t.split(max(1, samples)) for t in tensors), strict=True)

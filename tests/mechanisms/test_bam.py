@@ -134,16 +134,18 @@ def test_parameters_in_resnets():
 
 
 @pytest.mark.parametrize("arguments", [{}, AUTHORS], ids=["paper", "authors"])
-def test_fast_backward(arguments):
+def test_fast_backward(arguments, monkeypatch):
+    monkeypatch.setattr("attnlib.mechanisms.bam._BLOCK", 0)
     check_gradients(
         lambda: randomise(attnlib.BAM(8, reduction=2, dilation=1, **arguments)), channels=8
     )
 
 
 def test_blocks_of_several_samples():
-    """More than one block, the last one smaller than the others."""
+    """A large input takes them by itself, the last one smaller than the others."""
     bam = randomise(attnlib.BAM(8, reduction=2)).eval()
-    x = torch.randn(5, 8, 130, 130)
+    x = torch.randn(9, 8, 130, 130)
+    assert type(bam(x).grad_fn).__name__ == "_EnhanceBackward"
     with torch.no_grad():
         torch.testing.assert_close(bam(x), x * (1 + bam.attention(x).gate))
 
