@@ -24,7 +24,7 @@ help:
 	@echo "make cost           count what every module costs and how it grows (two minutes)"
 	@echo "make time           time every module beside the copy; wants a quiet machine (five minutes)"
 	@echo "make bench          compare speed with other implementations, about half an hour"
-	@echo "make sight          measure anew what each mechanism can see, about half an hour"
+	@echo "make sight          measure anew what each mechanism can see, and why, about 45 minutes"
 	@echo "make pictures       train every mechanism on the digits anew, about half an hour"
 	@echo "make pdf            print the book: one PDF for each edition in _build/pdf"
 	@echo "make offline        pack the site: one archive for each edition in _build/offline"
@@ -67,10 +67,12 @@ time: $(VENV)/.attnbook
 
 sight: $(VENV)/.attnbook
 	nice $(BIN)/python -m benchmarks.sight
+	nice $(BIN)/python -m benchmarks.sight_bounds
+	nice $(BIN)/python -m benchmarks.sight_checks
 	$(BIN)/python -m benchmarks.evidence
 
 bench: $(VENV)/.attnbook
-	$(BIN)/python -m benchmarks.speed
+	env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks.speed
 
 pictures: $(VENV)/.attnbook
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.pictures
@@ -99,7 +101,7 @@ downloads: book
 
 downloads-check: downloads
 	DOWNLOADS_ALL=1 $(BIN)/python -m pytest -q --run-browser \
-		tests/site/test_paper.py tests/site/test_offline.py tests/site/test_downloads.py
+		tests/site/test_pdf.py tests/site/test_offline.py tests/site/test_archives.py
 
 # One part alone: make test PARTS=unit
 test: $(VENV)/.attnbook
