@@ -1,6 +1,8 @@
 """`make test` counts right, goes on after a failure, and fails if anything failed."""
 
 import sys
+from collections import Counter
+from pathlib import Path
 
 import pytest
 from attnbook import testrun
@@ -38,3 +40,9 @@ def test_a_failing_part_fails_the_run_and_the_others_still_run(monkeypatch, capf
     assert testrun.main(["fine"]) == 0
     with pytest.raises(SystemExit):
         testrun.main(["unknown"])
+
+
+def test_no_two_test_files_have_one_name():
+    """Pytest would import the first and refuse the second, whichever part runs both."""
+    names = Counter(path.name for path in Path(__file__).parents[1].rglob("test_*.py"))
+    assert [name for name, times in names.items() if times > 1] == []

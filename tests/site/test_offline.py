@@ -50,7 +50,12 @@ def from_disk(browser):
     page.faults = []
     page.on("pageerror", lambda error: page.faults.append(f"{page.url}: {error}"))
     page.on("console", lambda m: page.faults.append(f"{page.url}: {m.type}: {m.text}"))
-    page.on("requestfailed", lambda r: page.faults.append(f"{page.url}: {r.url} failed"))
+    page.on(
+        "requestfailed",  # but for what was still loading when the next page was opened
+        lambda r: None
+        if r.failure == "net::ERR_ABORTED"
+        else page.faults.append(f"{page.url}: {r.url}: {r.failure}"),
+    )
     page.on(
         "request",
         lambda r: None if r.url.startswith(("file:", "data:")) else page.faults.append(r.url),
