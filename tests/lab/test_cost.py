@@ -187,6 +187,6 @@ def test_text():
         "MACs            65,536",
         "least traffic   51.41 MB",
         "allocated       25.72 MB = 1.00 × x",
-        "peak, forward   25.70 MB = 1.00 × x",
-        "peak, training  102.79 MB = 4.00 × x",
+        "peak, forward   25.71 MB = 1.00 × x",
+        "peak, training  54.62 MB = 2.13 × x",
     ]
