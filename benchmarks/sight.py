@@ -3,7 +3,7 @@
 Every registered mechanism, some of their other forms, and none, each in the same host on every task
 of ``attnlib.lab.probes``. A cell is trained once per seed. Where a mechanism has not solved a task,
 the first seed is trained again, four times as long and at a gentler learning rate: what then still
-fails did not fail for want of training.
+fails did not fail for want of steps (a better start can still mend it: ``sight_checks`` has one).
 
 Some failures are no matter of training. A mechanism that commutes with every shuffle of the
 positions gives equal outputs to positions that look alike, and in four of the tasks those that are

@@ -47,6 +47,9 @@ class NormalisedSE(attnlib.SqueezeExcitation):
         z = self.norm(x.mean((2, 3)))
         return self.fc2(self.fc1(z).relu()).sigmoid()[:, :, None, None]
 
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.attention(x)  # SE's own forward does not go through attention()
+
 
 class MeanCBAM(attnlib.CBAM):
     """CBAM whose channel gate sees the mean twice instead of mean and maximum."""
@@ -85,6 +88,8 @@ def _of(key: str, **options: Any) -> Callable[[int], nn.Module]:
 
 CHECKS = (
     Check("no bottleneck", "se", "many", _of("se", reduction=1)),
+    Check("squeeze normalised", "se", "many", lambda c: NormalisedSE(c, reduction=c // WIDTH)),
+    Check("both", "se", "many", lambda c: NormalisedSE(c, reduction=1)),
     Check("eight pairs", "se", EIGHT, _of("se", reduction=4)),
     Check("eight pairs", "psa_parallel", EIGHT, _of("psa_parallel")),
     Check("eight pairs", "channel", EIGHT, _of("channel")),

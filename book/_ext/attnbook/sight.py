@@ -27,6 +27,7 @@ EXPERIMENT = "sight"
 #: Outcome → sign, its meaning in both languages. The order is that of the legend.
 OUTCOMES: dict[str, tuple[str, dict[str, str]]] = {
     "solved": ("●", {"en": "solved", "zh": "解决"}),
+    "late": ("◕", {"en": "solved in the longer training", "zh": "久练之后解决"}),
     "partly": ("◐", {"en": "partly", "zh": "部分"}),
     "nothing": ("○", {"en": "no better than the host alone", "zh": "不比单独的宿主强"}),
     "cannot": ("×", {"en": "cannot, by symmetry", "zh": "由对称性可知做不到"}),
@@ -172,10 +173,13 @@ def outcome(cell: dict[str, Any], record: dict[str, Any]) -> str:
         return "solved"
     if cell["cannot"]:
         return "cannot"
+    if cell.get("longer", {}).get("accuracy", 0) >= record["solved"]:
+        return "late"
     alone = next(
         r["mean"] for r in record["rows"] if r["name"] == "none" and r["task"] == cell["task"]
     )
-    return "partly" if cell["mean"] >= alone + record["margin"] else "nothing"
+    best = max(cell["mean"], cell.get("longer", {}).get("accuracy", 0))
+    return "partly" if best >= alone + record["margin"] else "nothing"
 
 
 # --- the matrix -----------------------------------------------------------------------------------
