@@ -9,8 +9,7 @@ looking at the hosts without attention only, and is the same for all.
     python -m benchmarks.pictures                                # scikit-learn's digits
     python -m benchmarks.pictures --data cifar10 --folder DATA   # CIFAR-10, downloaded into DATA
 
-An interrupted run goes on where it stopped, and one with more seeds adds to what is there, as long
-as code and settings are the same.
+An interrupted run goes on where it stopped, as long as code and settings are the same.
 """
 
 from __future__ import annotations
@@ -367,6 +366,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     path = record(setting, rows, options.folder, device)
+    (PARTIAL / f"{setting.experiment}.jsonl").unlink()  # the next run begins anew
     for line in summary(rows):
         told = f"{line['difference']:+6.2f}  {line['verdict']}" if line["mechanism"] else ""
         print(f"{line['host']:7} {line['mechanism'] or 'none':15} {line['mean']:6.2f} {told}")

@@ -28,10 +28,12 @@ def setup(app: Any) -> dict[str, Any]:
         map,
         mathematics,
         page,
+        pictures,
         properties,
         published,
         search,
         sight,
+        sight_why,
         speed,
     )
 
@@ -50,8 +52,10 @@ def setup(app: Any) -> dict[str, Any]:
         cost,
         properties,
         published,
+        pictures,
         api,
         sight,
+        sight_why,
         speed,
         downloads,
         look,  # last but one: it sees what the others put into a page

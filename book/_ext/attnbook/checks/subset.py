@@ -14,7 +14,10 @@ DIRECTIVES = {"note", "tip", "warning", "important", "admonition", "dropdown", "
 PAGE_DIRECTIVES = DIRECTIVES | {"bibliography", "attention-map", "chapter-table",
                                "property-table", "api-reference", "cost-table", "cost-growth",
                                "cost-chart", "cost-gpu",
-                               "sight-table", "sight-tasks", "published", "choose-table",
+                               "sight-table", "sight-tasks", "sight-bounds",
+                               "sight-checks", "pictures-setup",
+                               "pictures-chart", "pictures-table", "pictures-judgements",
+                               "pictures-followup", "pictures-cifar10", "published", "choose-table",
                                "speed-chart", "speed-compiled", "speed-promises", "speed-table",
                                "speed-gpu", "downloads"}  # fmt: skip
 TAGS = {
