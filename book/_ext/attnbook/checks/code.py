@@ -12,7 +12,7 @@ from attnbook.execute import outdated
 
 #: Han characters, and the punctuation and full-width forms of Chinese text.
 HAN = re.compile(r"[\u3000-\u303f\u3400-\u4dbf\u4e00-\u9fff\uff00-\uffef]")
-#: What a chapter may take, in seconds of CPU from the start of its kernel.
+#: What a notebook may take, in seconds of CPU from the start of its kernel.
 SECONDS = 15
 MACHINE_PATH = re.compile(
     r"(?<![\w.~/-])/(?:home|root|Users|tmp|var|opt|mnt|work|workspace|usr|private)/[\w.-]+|[A-Z]:\\\w+"
@@ -100,9 +100,9 @@ def install_cell_first(page: Page) -> Iterator[Problem]:
         )
 
 
-def chapters_are_quick(page: Page) -> Iterator[Problem]:
-    """A reader who runs a chapter waits seconds, and so does whoever tests all of them."""
-    if not page.is_chapter or page.pair is None:
+def notebooks_are_quick(page: Page) -> Iterator[Problem]:
+    """A reader who runs a notebook waits seconds, and so does whoever tests all of them."""
+    if page.pair is None:
         return
     seconds = page.pair.metadata.get("attnbook", {}).get("seconds")
     if seconds is not None and seconds > SECONDS:
@@ -114,5 +114,5 @@ def chapters_are_quick(page: Page) -> Iterator[Problem]:
 
 
 CHECKS = [
-    no_han_in_code, source_equals_pair, outputs_are_clean, install_cell_first, chapters_are_quick
+    no_han_in_code, source_equals_pair, outputs_are_clean, install_cell_first, notebooks_are_quick
 ]  # fmt: skip
