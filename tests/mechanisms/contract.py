@@ -8,8 +8,10 @@ with a reason. The page "mechanism × property" of the book is made from the out
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import pickle
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import pytest
@@ -42,6 +44,23 @@ def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
             elif "running_mean" in name:
                 buffer.copy_(noise - 0.5)
     return module
+
+
+#: Modules and their exports, by test class and options.
+_exported: dict[str, tuple[nn.Module, torch.export.ExportedProgram]] = {}
+
+
+@functools.cache
+def _parse_onnx_functions_once() -> None:
+    """Every ONNX export reads the sources of onnxscript's 500 functions: half of its time.
+
+    Later versions may read them otherwise; then nothing is saved.
+    """
+    with suppress(ImportError, AttributeError):
+        from onnxscript._internal.values import TracedOnnxFunction
+
+        parse = TracedOnnxFunction.function_ir.fget
+        TracedOnnxFunction.function_ir = property(functools.cache(parse))
 
 
 class MechanismContract:
@@ -103,7 +122,10 @@ class MechanismContract:
         module = self.built(options, dtype=torch.float64)
         for size in [(5, 7), (8, 8), (3, 1)]:
             x = self.input(*size, dtype=torch.float64)
-            torch.testing.assert_close(module(x), self.reference(module, x), rtol=1e-10, atol=1e-10)
+            y = module(x)
+            with torch.no_grad():  # the naive loops would build long graphs
+                expected = self.reference(module, x)
+            torch.testing.assert_close(y, expected, rtol=1e-10, atol=1e-10)
 
     def test_attention(self, options):
         module = self.built(options, dtype=torch.float64)
@@ -201,29 +223,36 @@ class MechanismContract:
 
     @pytest.mark.inductor
     def test_inductor(self):
+        """Once per mechanism (see conftest.py), for it calls the C++ compiler: seconds each."""
         torch.compiler.reset()
         module = self.built(self.variants[0])
         x = self.input()
         compiled = torch.compile(module, fullgraph=True)
         torch.testing.assert_close(compiled(x), module(x), rtol=1e-4, atol=1e-5)
 
-    def export(self, module: nn.Module) -> torch.export.ExportedProgram:
-        B, H, W = (torch.export.Dim(n, min=2, max=512) for n in "BHW")
-        return torch.export.export(
-            module, (self.input(6, 9, batch=3),), dynamic_shapes=({0: B, 2: H, 3: W},)
-        )
+    def export(self, options: dict[str, Any]) -> tuple[nn.Module, torch.export.ExportedProgram]:
+        """The module and its export, made once for all tests of a variant."""
+        variant = f"{type(self).__name__} {options}"
+        if variant not in _exported:
+            module = self.built(options)
+            B, H, W = (torch.export.Dim(n, min=2, max=512) for n in "BHW")
+            shapes = ({0: B, 2: H, 3: W},)
+            x = self.input(6, 9, batch=3)
+            _exported[variant] = module, torch.export.export(module, (x,), dynamic_shapes=shapes)
+        return _exported[variant]
 
     def test_export(self, options):
-        module = self.built(options)
-        exported = self.export(module).module()
+        module, program = self.export(options)
+        exported = program.module()
         for size, batch in [((6, 9), 3), ((8, 5), 2)]:
             x = self.input(*size, batch=batch)
             torch.testing.assert_close(exported(x), module(x), rtol=1e-4, atol=1e-5)
 
     def test_onnx(self, options):
         onnxruntime = pytest.importorskip("onnxruntime")
-        module = self.built(options)
-        program = torch.onnx.export(self.export(module), dynamo=True, verbose=False)
+        module, exported = self.export(options)
+        _parse_onnx_functions_once()
+        program = torch.onnx.export(exported, dynamo=True, verbose=False)
         buffer = io.BytesIO()
         program.save(buffer)
         session = onnxruntime.InferenceSession(
@@ -311,6 +340,8 @@ class MechanismContract:
             )
             x = torch.randn(batch, channels, height, width, dtype=torch.float64)
             y = module.eval()(x)
-            torch.testing.assert_close(y, self.reference(module, x), rtol=1e-9, atol=1e-9)
+            with torch.no_grad():
+                expected = self.reference(module, x)
+            torch.testing.assert_close(y, expected, rtol=1e-9, atol=1e-9)
 
         check()
