@@ -52,9 +52,11 @@ def from_disk(browser):
     page.on("console", lambda m: page.faults.append(f"{page.url}: {m.type}: {m.text}"))
     page.on(
         "requestfailed",  # but for what was still loading when the next page was opened
-        lambda r: None
-        if r.failure == "net::ERR_ABORTED"
-        else page.faults.append(f"{page.url}: {r.url}: {r.failure}"),
+        lambda r: (
+            None
+            if r.failure == "net::ERR_ABORTED"
+            else page.faults.append(f"{page.url}: {r.url}: {r.failure}")
+        ),
     )
     page.on(
         "request",
