@@ -63,7 +63,7 @@ cost: $(VENV)/.attnbook
 	$(BIN)/python -m benchmarks.cost
 
 time: $(VENV)/.attnbook
-	$(BIN)/python -m benchmarks.times
+	env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks.times
 
 sight: $(VENV)/.attnbook
 	nice $(BIN)/python -m benchmarks.sight

@@ -55,7 +55,8 @@ def measure(device: str, threads: int, budget: float) -> Iterator[dict[str, Any]
         result = timing(there, x, budget=share, threads=threads, devices=[device])
         print(result, flush=True)
         for row in result.records:
-            yield {"mechanism": row["module"], "group": name, **_without(row, "module")}
+            rest = {k: v for k, v in row.items() if k not in ("module", "samples_s")}
+            yield {"mechanism": row["module"], "group": name, **rest}
 
 
 def machine(device: str, threads: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -74,10 +75,6 @@ def machine(device: str, threads: int, rows: list[dict[str, Any]]) -> dict[str, 
         "product_macs_per_s": PRODUCT**3 / seconds,
         "product": [PRODUCT] * 3,
     }
-
-
-def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key != name}
 
 
 def main(arguments: list[str] | None = None) -> int:
