@@ -27,9 +27,9 @@ EXPERIMENT = "sight"
 #: Outcome → sign, its meaning in both languages. The order is that of the legend.
 OUTCOMES: dict[str, tuple[str, dict[str, str]]] = {
     "solved": ("●", {"en": "solved", "zh": "解决"}),
-    "late": ("◕", {"en": "solved in the longer training", "zh": "久练之后解决"}),
-    "partly": ("◐", {"en": "partly", "zh": "部分"}),
-    "nothing": ("○", {"en": "no better than the host alone", "zh": "不比单独的宿主强"}),
+    "late": ("◕", {"en": "solved in the longer training", "zh": "加长训练后解决"}),
+    "partly": ("◐", {"en": "partly", "zh": "部分解决"}),
+    "nothing": ("○", {"en": "no better than the host alone", "zh": "不比单独的宿主好"}),
     "cannot": ("×", {"en": "cannot, by symmetry", "zh": "由对称性可知做不到"}),
 }
 WORDS = {
@@ -46,7 +46,7 @@ WORDS = {
         "authors' code": "官方代码",
         "with positions": "带位置编码",
         "mechanism": "机制",
-        "longer": "久练：",
+        "longer": "加长：",
         "image": "任务“{task}”的一张图像，12 × 12 个位置。{picture}",
     },
 }
@@ -63,21 +63,21 @@ TASKS: dict[str, dict[str, tuple[str, str, str]]] = {
         ),
         "zh": (
             "我这个线索是什么符号？",
-            "两个线索 A、B，在一张图里各自恒为 + 或 −。一半位置亮出线索和符号，另一半只写着线索，"
+            "两个线索 A、B，在一张图里各自恒为 + 或 −。一半位置给出线索连同符号，另一半只写线索，"
             "要答出符号。每个通道一个均值就够了。",
-            "带符号的字母亮出线索，加框的字母提问。",
+            "带符号的字母给出线索，加框的字母提问。",
         ),
     },
     "many": {
         "en": (
             "The same with eight cues.",
-            "Eight independent signs have to pass at once: too many for a narrow bottleneck.",
+            "Eight independent signs have to pass at once: many for a narrow bottleneck.",
             "Letters A to H with a sign show a cue; framed letters ask for one.",
         ),
         "zh": (
             "同上，但有八个线索。",
-            "八个互不相干的符号要同时通过，狭窄的瓶颈装不下。",
-            "带符号的字母 A 到 H 亮出线索，加框的字母提问。",
+            "八个相互独立的符号要同时通过，狭窄的瓶颈难以容纳。",
+            "带符号的字母 A 到 H 给出线索，加框的字母提问。",
         ),
     },
     "context": {
@@ -90,7 +90,7 @@ TASKS: dict[str, dict[str, tuple[str, str, str]]] = {
         ),
         "zh": (
             "我比整张图亮吗？",
-            "图与图之间的亮度差别大于像素之间的差别，所以一个位置必须知道全图的均值。只凭自己的值，"
+            "不同图之间的亮度差别大于像素之间的差别，所以一个位置必须知道全图的均值。只凭自己的值，"
             "能答对 60 %。",
             "深浅不同的灰格；比均值亮的格里是实心点，暗的是圆圈。",
         ),
@@ -103,7 +103,7 @@ TASKS: dict[str, dict[str, tuple[str, str, str]]] = {
         ),
         "zh": (
             "我这一行有标记吗？",
-            "一半的行里有一个标记，列不定：要知道东西在一个轴上的哪里。",
+            "一半的行里各有一个标记，列不定：要知道东西在一个方向上的位置。",
             "六个标记，各占一行；十二行里的其余位置都提问。",
         ),
     },
@@ -142,8 +142,8 @@ TASKS: dict[str, dict[str, tuple[str, str, str]]] = {
         "zh": (
             "与我编码相同的位置是什么符号？",
             "六位编码共 64 个，取一半，各出现两次：一处带符号，一处提问。"
-            "无论在哪里，内容都要找到内容。",
-            "带符号的数亮出编码，加框的数问同一编码的符号。",
+            "要凭内容找到对方，不论它在哪里。",
+            "带符号的数给出编码，加框的数询问同一编码的符号。",
         ),
     },
     "order": {
@@ -155,7 +155,7 @@ TASKS: dict[str, dict[str, tuple[str, str, str]]] = {
         ),
         "zh": (
             "我在标记的左边吗？",
-            "只有一个标记；问它左右各三列以内的位置，各行都问。位置之间要能比先后。",
+            "只有一个标记；问它左右各三列以内的位置，各行都问。要能比较位置的左右。",
             "一个标记；左边三列答“是”，右边三列答“否”。",
         ),
     },

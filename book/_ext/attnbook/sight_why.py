@@ -21,7 +21,7 @@ from attnbook.languages import edition_of
 #: What a mechanism sees of the map, beside the means of whole channels.
 VIEWS = {
     "cbam": {"en": "a window of 7 × 7", "zh": "7 × 7 的窗口"},
-    "bam": {"en": "every fourth row and column", "zh": "每隔四行、四列的位置"},
+    "bam": {"en": "every fourth row and column", "zh": "行、列每四格取一格的位置"},
     "gam": {"en": "two windows of 7 × 7, one on the other", "zh": "两层 7 × 7 的窗口"},
     "criss_cross": {"en": "its row and its column", "zh": "所在的行与列"},
     "coordinate": {"en": "its row and its column", "zh": "所在的行与列"},
@@ -34,7 +34,7 @@ CHANGES = {
     "no normalisation": {"en": "without its LayerNorm", "zh": "去掉层归一化"},
     "softmax over the product": {
         "en": "the authors’ softmax, over query · values",
-        "zh": "softmax 像官方代码那样放在乘积上",
+        "zh": "softmax 照官方代码放在乘积上",
     },
     "no maximum": {"en": "mean twice instead of mean and maximum", "zh": "最大值换成均值"},
     "means as scores": {
@@ -50,7 +50,7 @@ CHANGES = {
     },
     "started looking around": {
         "en": "started with heads that look at their neighbourhood",
-        "zh": "训练之初各个头就看着周围",
+        "zh": "初始化时各个头就看向周围",
     },
 }
 WORDS = {
@@ -61,8 +61,8 @@ WORDS = {
         "authors' code": "authors’ code", "with positions": "with positions",
     },
     "zh": {
-        "mechanism": "机制", "sees": "能看见", "task": "任务", "bound": "至多",
-        "reached": "实得", "changed": "改动", "before": "原样", "after": "改动后",
+        "mechanism": "机制", "sees": "能看见", "task": "任务", "bound": "上限",
+        "reached": "实际", "changed": "改动", "before": "原样", "after": "改动后",
         "authors' code": "官方代码", "with positions": "带位置编码",
     },
 }  # fmt: skip
