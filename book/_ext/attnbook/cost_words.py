@@ -99,7 +99,7 @@ WORDS: dict[str, dict[str, str]] = {
         "forward+backward": "训练一步",
         "missing": "未记录",
         "formula": "公式",
-        "grows": "随之增长",
+        "grows": "增长关系",
         "power_C": "C\u00a0的幂次",
         "power_N": "N\u00a0的幂次",
         "peak_long": "前向峰值内存",
@@ -129,10 +129,10 @@ WORDS: dict[str, dict[str, str]] = {
         "roof": "屋顶",
         "roof_caption": (
             "每个点是一种机制的前向，圆点为门控，方块为混合。拐点左侧，屋顶由复制的带宽"
-            "（{copy} GB/s）决定；从每字节 {ridge} 次 MAC 起，屋顶是大矩阵乘法的速率，"
+            "（{copy} GB/s）决定；从每字节 {ridge} 次乘加起，屋顶是大矩阵乘法的速率，"
             "{peak} G MACs/s（{threads}，float32）。两轴均为对数刻度。{left}"
         ),
-        "roof_left": "没有乘加可计、未画出的：{names}。",
+        "roof_left": "没有乘加、因而未画出的：{names}。",
         "same": "{first}：{names} 落在同一条线上。",
         "list": "、",
         "chart_caption": "{what}。{same}点线分别表示按一次幂和二次幂增长。",
@@ -148,7 +148,7 @@ WORDS: dict[str, dict[str, str]] = {
             "制作这些记录时没有 CUDA 设备，所以没有 GPU 上的耗时。在有 CUDA 设备的机器上运行 "
             "<code>make time</code>，就会记录下来，并显示在上面的表和这一节里。"
         ),
-        "busy": "录制这些耗时的时候机器很忙（{cores} 核，负载 {load}），只能当作试测。",
+        "busy": "测这些耗时的时候机器很忙（{cores} 核，负载 {load}），只能当作试测。",
         "gpu": "{name}：复制 {copy} GB/s，矩阵乘法 {peak} G MACs/s（float32）。",
     },
 }
