@@ -51,7 +51,7 @@ WORDS: dict[str, dict[str, str]] = {
         "source": "来源",
         "recipe": "训练与测试方式",
         "sources": "各列的训练方案",
-        "alone": "单独的数字，各自来自不同的训练，不可排序",
+        "alone": "单独的数字，各出自一次单独的训练，不能互相排序",
         "several": "来自多次训练",
         "gain": "提升",
         "quoted": "（引自 {}）",
