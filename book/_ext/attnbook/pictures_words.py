@@ -84,7 +84,7 @@ WORDS: dict[str, dict[str, Any]] = {
         "title": "各机制相对于不带注意力的网络的提升，{data}",
         "data": {"digits": "手写数字", "cifar10": "CIFAR-10"},
         "caption": (
-            "与同一网络不带注意力时之差，{seeds} 个种子的平均。"
+            "与同一网络不带注意力时的差值，取 {seeds} 个种子的平均。"
             "须线：单个比较的 95 % 区间；细线：使全部 {comparisons} 个比较同时成立的区间。"
             "跨过零的区间就是噪声。"
         ),
@@ -113,10 +113,10 @@ WORDS: dict[str, dict[str, Any]] = {
         "setup": (
             "<b>图片</b>：{data}；每个种子取 {training} 张训练，其余 {test} 张测试，{size}。",
             "<b>网络</b>：轻量网络有 {light} 个参数，ResNet 有 {resnet} 个。"
-            "每种机制都放进每个带捷径的块：轻量网络放在逐深度卷积之后，ResNet 放在支路末端。",
+            "每种机制都放进每个带捷径的块：轻量网络放在逐深度卷积之后，ResNet 放在残差支路末尾。",
             "<b>训练方案</b>（全部相同）：{epochs} 个 epoch，批大小 {batch_size}，AdamW，"
             "学习率 {learning_rate}（单周期），权重衰减 {weight_decay}，"
-            "训练图片随机平移至多 {shift} {pixels}{flip}。准确率取最后一个 epoch 的。",
+            "训练图片随机平移，至多 {shift} {pixels}{flip}。准确率取最后一个 epoch 的。",
             "<b>选项</b>：论文的默认值是为 256 个以上的通道定的，这里只有 16 到 128 个，"
             "所以取 {options}。其余都是模块的默认值。",
             "<b>种子</b>：{seeds} 个。种子相同的训练，"
@@ -128,9 +128,9 @@ WORDS: dict[str, dict[str, Any]] = {
         "followup_head": ("比较", "网络", "差值", "95 % 区间", "结论"),
         "followup": {
             "statistics": "CBAM 减不带注意力，两者都重新估计运行统计量",
-            "wider": "加宽的网络减原来的网络，都不带注意力",
-            "gam or wider": "GAM 减加宽的、不带注意力的网络",
-            "beside": "多头注意力加上自己的输入，减不带注意力",
+            "wider": "加宽的网络减原来的网络，两者都不带注意力",
+            "gam or wider": "GAM 减不带注意力的加宽网络",
+            "beside": "多头注意力（加上自己的输入）减不带注意力",
         },
         "width": "（16 个通道改为 {} 个）",
         "join": "；",
