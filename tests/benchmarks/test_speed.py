@@ -151,11 +151,19 @@ def test_compiled(copies, state):
 # --- the record -----------------------------------------------------------------------------------
 
 
-#: What does not hold yet, as (mechanism, size, pass); the page shows it, and it is to be mended.
-OPEN = {("shuffle", (32, 512, 7, 7), "forward+backward")}
+def test_some_mechanisms_anew():
+    """The others stay, in order, and say at which commit they were measured."""
+    old = [{"run": r, "mechanism": m, "ms": 1} for r in (1, 2) for m in ("se", "cbam", "gam")]
+    new = [{"run": r, "mechanism": "cbam", "ms": 2} for r in (1, 2)]
+    rows = speed.renewed(new, {"made": {"commit": "abc"}, "rows": old})
+    assert [(r["run"], r["mechanism"], r["ms"], r.get("commit")) for r in rows] == [
+        (run, m, ms, commit)
+        for run in (1, 2)
+        for m, ms, commit in (("se", 1, "abc"), ("cbam", 2, None), ("gam", 1, "abc"))
+    ]
 
 
-def test_the_record_is_complete_and_nothing_else_fails():
+def test_the_record_is_complete_and_nothing_fails():
     """`make bench` writes it; a mechanism that is added, or a form that is slower, shows here."""
     record = records.read("speed")
     rows = record["rows"]
@@ -174,6 +182,5 @@ def test_the_record_is_complete_and_nothing_else_fails():
                         assert at in found
     promises = verdict.promises(rows)
     assert record["promises"] == json.loads(json.dumps([p.data() for p in promises]))
-    failing = [p for p in promises if p.state == "fails"]
-    assert [str(p) for p in failing if (p.mechanism, p.size, p.which) not in OPEN] == []
+    assert [str(p) for p in promises if p.state == "fails"] == []
     assert {"peer", "mean", "peak", "copies"} == {p.kind for p in promises}
