@@ -23,9 +23,10 @@ from attnbook.sight import TASKS
 SHOWN = 3  #: mechanisms with their costs; the others are named
 WORDS = {
     "en": {
-        "need": "a position must learn …",
-        "cheapest": "solved by, cheapest first (accuracy; parameters; MACs of one image)",
-        "also": "also",
+        "need": "a position must know …",
+        "cheapest": "solved by, fewest MACs first (accuracy; parameters; MACs of one image)",
+        "also": "also ",
+        "cell": "{name} ({figures})",
         "nobody": "nobody solved it; nearest: ",
         "at": "at C = {channels}, {height}×{width}",
         "comma": ", ",
@@ -34,8 +35,9 @@ WORDS = {
     },
     "zh": {
         "need": "一个位置必须知道……",
-        "cheapest": "能解决的机制，由省到费（正确率；参数量；每张图的乘加）",
-        "also": "还有",
+        "cheapest": "能解决的机制，乘加由少到多（正确率；参数量；单张图的乘加）",
+        "also": "还有 ",
+        "cell": "{name}（{figures}）",
         "nobody": "没有机制能解决；最接近的是 ",
         "at": "C = {channels}，{height}×{width}",
         "comma": "、",
@@ -46,7 +48,7 @@ WORDS = {
 #: Task → what one wants to know of one's own network.
 NEEDS = {
     "channel": ("what the image says, a number per channel", "整张图说了什么：每个通道一个数"),
-    "many": ("the same for many channels at once", "同上，但许多通道要同时传到"),
+    "many": ("the same for many channels at once", "同上，而且许多通道要同时传到"),
     "context": ("its own value against the mean of the image", "自己的值与全图均值相比如何"),
     "place": ("whether something is in its row", "自己这一行有没有某样东西"),
     "cross": ("what is in its row or column", "同行或同列有什么"),
@@ -90,7 +92,7 @@ def draw(sight: dict[str, Any], cost: dict[str, Any], language: str) -> str:
             text = words["nobody"] + text
         if more := cells[SHOWN:]:
             names = words["comma"].join(_code(cell["mechanism"]) for cell in more)
-            text += f"{words['stop']}{words['also']}{' ' * (which == 0)}{names}"
+            text += f"{words['stop']}{words['also']}{names}"
         body.append(
             f'<tr><th scope="row" class="wrap">{NEEDS[task][which]} '
             f'<small>({_code(task)})</small></th><td class="wrap">{text}</td></tr>'
@@ -109,7 +111,8 @@ def _cell(cell: dict[str, Any], words: dict[str, str]) -> str:
         number(cell["parameters"]),
         number(cell["macs"]),
     )
-    return f"<strong>{_code(cell['mechanism'])}</strong> ({words['stop'].join(figures)})"
+    name = f"<strong>{_code(cell['mechanism'])}</strong>"
+    return words["cell"].format(name=name, figures=words["stop"].join(figures))
 
 
 def _code(name: str) -> str:
