@@ -12,7 +12,7 @@ export ONEDNN_MAX_CPU_ISA ?= AVX512_CORE_BF16
 export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := book/_ext$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: book test notebooks notebooks-all structure catalogue cost time serve lint links pdf offline downloads downloads-check colab-check sight pictures bench clean help
+.PHONY: book test notebooks notebooks-all structure catalogue cost time serve lint mutation links pdf offline downloads downloads-check colab-check sight pictures bench clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -31,6 +31,8 @@ help:
 	@echo "make downloads      both, put into the built site with links to them"
 	@echo "make serve          show the built book on http://localhost:$(PORT)/"
 	@echo "make lint           style, types"
+	@echo "make mutation       see whether the mechanisms' tests notice what is changed in the code, about"
+	@echo "                    half an hour; FILES=\"se cbam\" names the files, otherwise all that changed"
 	@echo "make links          ask every address outside the book whether it still answers"
 	@echo "make downloads-check  make the downloads, then test every page of them"
 	@echo "make colab-check    run every published notebook in a new environment, both languages"
@@ -86,6 +88,14 @@ lint: $(VENV)/.attnbook
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# On top of the environment, for nobody else needs it.
+$(VENV)/.mutation: tests/mutation/requirements.txt $(VENV)/.attnbook
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+mutation: $(VENV)/.mutation
+	PYTHONPATH=tests nice $(BIN)/python -m mutation $(FILES)
 
 links: book
 	$(BIN)/python -m attnbook.links
