@@ -46,6 +46,7 @@ def main() -> int:
             os._exit(run(stem, options.survivors))
         if os.wait4(child, 0)[1]:
             return 1
+    report.explain()
     found = report.load()
     print(report.table(found))
     every = report.total(found)

@@ -61,6 +61,20 @@ def store(stem: str, mutants: int, survivors: Iterable[Change], seconds: float) 
             for s in survivors
         ],
     }
+    _write(found)
+
+
+def explain() -> None:
+    """Take over the reasons as they are now listed."""
+    found = load()
+    for stem, entry in found.items():
+        known = reasons(stem)
+        for s in entry["survivors"]:
+            s["reason"] = known.get((s["where"], s["line"], s["becomes"]))
+    _write(found)
+
+
+def _write(found: dict[str, Any]) -> None:
     text = json.dumps(dict(sorted(found.items())), indent=1, ensure_ascii=False)
     REPORT.write_text(text + "\n", "utf-8")
 
