@@ -139,7 +139,9 @@ def _lean(x: Tensor, *parameters: Tensor) -> bool:
     return (
         torch.is_grad_enabled()
         and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
         and not torch._C._are_functorch_transforms_active()
+        and torch.autograd.forward_ad._current_level < 0
         and (x.requires_grad or any(p.requires_grad for p in parameters))
         and x.device.type in ("cpu", "cuda")
         and not torch.is_autocast_enabled(x.device.type)

@@ -150,7 +150,9 @@ def _lean(*tensors: Tensor) -> bool:
     return (
         torch.is_grad_enabled()
         and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
         and not torch._C._are_functorch_transforms_active()
+        and torch.autograd.forward_ad._current_level < 0
         and any(t.requires_grad for t in tensors)
         and len({t.dtype for t in tensors}) == 1
         and tensors[0].device.type in ("cpu", "cuda")
