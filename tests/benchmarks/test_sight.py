@@ -356,6 +356,9 @@ def test_causes_are_causes():
         ("means as scores", "channel", "context", 0.2),
         ("started looking around", "multihead, with positions", "near", 0.4),
         ("no bottleneck", "se", "many", 0.05),
+        ("squeeze normalised", "se", "many", 0.1),
+        ("both", "se", "many", 0.25),
+        ("eight pairs", "channel", "pair", 0.1),
         ("no maximum", "cbam", "context", 0.0),
     ]:
         assert changed(name, against, task) > CELLS[against, task]["mean"] + least, name
