@@ -90,7 +90,7 @@ def test_numbers_stand_in_the_description():
         "se: forward 1.7, training 3.2; psa <sequential>: forward 12, training not recorded; "
         "gam: forward 414, training 900"
     )
-    assert "训练 未记录" in parsed(chart("bars", "zh"))[0][1].text
+    assert "训练未记录" in parsed(chart("bars", "zh"))[0][1].text
 
 
 def test_a_bar_is_as_long_as_its_value():

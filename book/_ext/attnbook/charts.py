@@ -196,14 +196,17 @@ def _rows(
             return words["missing"]
         return mark.text or axis.format(mark.value)
 
+    def spoken(name: str, mark: Mark) -> str:
+        if len(series) == 1:
+            return say(mark)
+        gap = "" if language == "zh" and mark.value is None else " "  # Chinese after Chinese
+        return f"{name}{gap}{say(mark)}"
+
     if not description:
         description = words["stop"].join(
             name
             + words["colon"]
-            + words["comma"].join(
-                f"{s} {say(m)}" if len(series) > 1 else say(m)
-                for s, m in zip(series, values, strict=True)
-            )
+            + words["comma"].join(spoken(s, m) for s, m in zip(series, values, strict=True))
             for name, values in marks.items()
         )
     drawings = [_ruled(look, marks, series, axis, reference, say, w) for w in (WIDE, NARROW)]
