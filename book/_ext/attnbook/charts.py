@@ -285,7 +285,7 @@ def _ruled(
         line = y + (17 if above else 0)
         middle = line + pitch * len(series) / 2
         if above:
-            parts.append(text(left, y + 13, name, kind="name"))
+            parts.append(text(left, y + 13, name, kind="name halo"))  # over the reference line
         else:
             parts.append(text(left - 8, middle + 4.5, name, kind="name", anchor="end"))
         for i, mark in enumerate(values):
