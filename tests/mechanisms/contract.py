@@ -182,6 +182,7 @@ class MechanismContract:
         y = module(x.contiguous(memory_format=torch.channels_last))
         assert y.is_contiguous(memory_format=torch.channels_last)
         torch.testing.assert_close(y, module(x), rtol=1e-4, atol=1e-5)
+        assert module(x).is_contiguous()
 
     def test_non_contiguous(self, options):
         module = self.built(options)
@@ -271,6 +272,7 @@ class MechanismContract:
         fresh.load_state_dict(module.state_dict())
         for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module)), fresh):
             assert torch.equal(twin(x), module(x))
+            assert repr(twin) == repr(module)
 
     def test_device_and_dtype(self, options):
         module = self.build(options, device="meta", dtype=torch.float64)
@@ -306,8 +308,9 @@ class MechanismContract:
         expected = rf"expected an input of shape \(B, {self.channels}, H, W\), got \("
         with pytest.raises(ValueError, match=expected):
             module(torch.randn(2, self.channels, 5))
-        with pytest.raises(ValueError, match=expected):
-            module(torch.randn(2, self.channels + 1, 5, 5))
+        for channels in (self.channels + 1, self.channels - 1):
+            with pytest.raises(ValueError, match=expected):
+                module(torch.randn(2, channels, 5, 5))
         with pytest.raises(ValueError, match=expected):
             module.attention(torch.randn(self.channels, 5, 5))
 

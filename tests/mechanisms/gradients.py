@@ -1,8 +1,12 @@
-"""Hold a hand-written backward to autograd's, in every way that a network may use it."""
+"""Hold a hand-written backward to autograd's, in every way that a network may use it.
+
+What it is written for is memory: ``memory`` counts it, on tensors that have none.
+"""
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
@@ -11,12 +15,43 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
+from attnlib.lab import cost
+
 
 @contextmanager
 def _plain_autograd():
     """Mechanisms with a fast backward take the plain operations while somebody traces."""
     with mock.patch("torch.jit.is_tracing", return_value=True):
         yield
+
+
+def by_hand(y: Tensor) -> bool:
+    """Whether a backward of ours lies anywhere behind y."""
+    nodes, seen = [y.grad_fn], set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        if isinstance(node, torch.autograd.function.BackwardCFunction):
+            return True
+        seen.add(node)
+        nodes += [following for following, _ in node.next_functions]
+    return False
+
+
+def check_compilers_see_plain_operations(module: nn.Module, x: Tensor) -> None:
+    x = x.detach().requires_grad_()
+    assert by_hand(module(x))
+    with mock.patch("torch.compiler.is_compiling", return_value=True):
+        assert not by_hand(module(x))
+
+
+def memory(module: nn.Module, *size: int) -> tuple[float, float]:
+    """The peaks of inference and of a training step, in maps of the size of x."""
+    counted = cost(module, size)
+    x = math.prod(size) * counted.dtype.itemsize
+    assert counted.peak_bytes_training is not None
+    return counted.peak_bytes / x, counted.peak_bytes_training / x
 
 
 def _gradients(module: nn.Module, x: Tensor, weight: Tensor) -> list[Tensor]:
@@ -50,6 +85,9 @@ def check_gradients(build: Callable[[], nn.Module], channels: int) -> None:
     _check_low_precision(copy.deepcopy(module).float().eval(), channels)
     module.eval()
     x = torch.randn(2, channels, 3, 4, dtype=torch.float64, requires_grad=True)
+    check_compilers_see_plain_operations(module, x)
+    with _plain_autograd():
+        assert not by_hand(module(x))
     _check_not_overwritten(module, x)
     _check_second_derivatives(module, x)
     _check_transforms(module, x)

@@ -6,10 +6,11 @@ import pytest
 import torch
 from hypothesis import strategies as st
 from mechanisms.contract import MechanismContract, randomise
-from mechanisms.gradients import check_gradients
+from mechanisms.gradients import by_hand, check_gradients, memory
 from torch import nn
 
 import attnlib
+from attnlib.mechanisms import bam as source
 
 AUTHORS = {"combine": "product", "norm": "hidden"}
 COPIED = {"norm": "hidden", "dilation": 2, "hidden_layers": 3, "dilated_layers": 3}
@@ -150,6 +151,32 @@ def test_blocks_of_several_samples():
         torch.testing.assert_close(bam(x), x * (1 + bam.attention(x).gate))
 
 
+def test_small_inputs_take_the_plain_form():
+    """Up to 2^20 numbers, and where the branches come in another dtype, as under autocast."""
+    bam = randomise(attnlib.BAM(64)).eval()
+    assert by_hand(bam(torch.randn(2, 64, 64, 129, requires_grad=True)))
+    assert not by_hand(bam(torch.randn(2, 64, 64, 128, requires_grad=True)))
+    x = torch.randn(2, 64, 64, 129)
+    mc, ms = bam.attention(x)[:2]
+    for parts in [(x.double(), mc, ms), (x, mc.double(), ms), (x, mc, ms.double())]:
+        y = source._enhance(*parts, "sum")
+        assert y.dtype == torch.float64
+        assert not by_hand(y)
+
+
+@pytest.mark.parametrize(
+    ("size", "arguments", "inference", "training"),
+    [
+        ((3, 256, 40, 50), {}, 1.005, 4.202),
+        ((9, 256, 40, 50), {}, 1.005, 4.004),
+        ((4, 512, 50, 50), AUTHORS, 1.0, 4.0),
+    ],
+)
+def test_memory(size, arguments, inference, training):
+    counted = memory(attnlib.BAM(size[1], **arguments), *size)
+    assert counted == pytest.approx((inference, training), abs=0.01)
+
+
 @pytest.mark.parametrize(("dilation", "layers"), [(4, 2), (2, 1), (1, 3)])
 def test_receptive_field_of_the_spatial_branch(dilation, layers):
     """A grid with steps of d that reaches d·layers in each direction: 17×17 at d = 4, twice."""
@@ -199,6 +226,8 @@ def test_one_value_takes_the_running_statistics_and_leaves_them():
     """At batch 1 the channel branch has one value per channel, the spatial branch H·W of them."""
     for options in ({}, AUTHORS):
         bam = randomise(attnlib.BAM(32, **options)).train()
+        for norm in bam.channel_branch:
+            norm.eps = 0.5
         before = {k: v.clone() for k, v in bam.channel_branch.state_dict().items()}
         x = torch.randn(1, 32, 5, 7)
         channel = bam.attention(x).channel
@@ -229,3 +258,11 @@ def test_one_value_takes_the_running_statistics_and_leaves_them():
 def test_bad_arguments(channels, arguments, message):
     with pytest.raises(ValueError, match=message):
         attnlib.BAM(channels, **arguments)
+
+
+def test_smallest_arguments():
+    x = torch.randn(2, 1, 3, 4)
+    assert (
+        attnlib.BAM(1, reduction=1, dilation=1, hidden_layers=1, dilated_layers=1)(x).shape
+        == x.shape
+    )

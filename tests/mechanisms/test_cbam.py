@@ -1,15 +1,17 @@
 """CBAM against its paper and its authors' code."""
 
 from typing import ClassVar
+from unittest import mock
 
 import pytest
 import torch
 from hypothesis import strategies as st
 from mechanisms.contract import MechanismContract, randomise
-from mechanisms.gradients import check_gradients
+from mechanisms.gradients import check_gradients, memory
 from torch import nn
 
 import attnlib
+from attnlib.mechanisms import cbam as source
 
 COPIED = {"bias": False, "norm": False, "residual": True}
 
@@ -179,6 +181,7 @@ def test_gates_are_sequential():
 
 def test_one_value_takes_the_running_statistics_and_leaves_them():
     cbam = randomise(attnlib.CBAM(8, reduction=2)).train()
+    cbam.norm.eps = 0.5
     before = {k: v.clone() for k, v in cbam.state_dict().items()}
     x = torch.randn(1, 8, 1, 1)
     y = cbam(x)
@@ -195,6 +198,47 @@ def test_widely_copied_code_with_kernel_49():
     x = torch.randn(1, 32, 5, 5)
     channel, spatial = cbam.attention(x)
     torch.testing.assert_close(cbam(x), x * channel * spatial + x)
+
+
+def test_mean_over_channels():
+    """A product with ones where that is exact and nobody traces, a mean elsewhere."""
+    x = torch.randn(2, 24, 5, 7, requires_grad=True)
+    mean = source._channel_mean(x)
+    assert "Mean" not in type(mean.grad_fn).__name__
+    torch.testing.assert_close(mean, x.mean(1, keepdim=True))
+    low = x.bfloat16()
+    assert torch.equal(source._channel_mean(low), low.mean(1, keepdim=True))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(source._channel_mean(x), x.mean(1, keepdim=True))
+    with mock.patch("torch.compiler.is_compiling", return_value=True):
+        assert type(source._channel_mean(x).grad_fn).__name__ == "MeanBackward1"
+
+
+@pytest.mark.parametrize(
+    ("size", "arguments", "inference", "training"),
+    [
+        ((3, 256, 40, 50), {}, 1.017, 3.030),
+        ((4, 512, 50, 50), {}, 1.009, 3.017),
+        ((3, 256, 40, 50), COPIED, 1.017, 3.030),
+    ],
+)
+def test_memory(size, arguments, inference, training):
+    counted = memory(attnlib.CBAM(size[1], **arguments), *size)
+    assert counted == pytest.approx((inference, training), abs=0.01)
+
+
+def test_last_scaling_writes_over_its_input_in_inference():
+    """Also where a frozen module runs with autograd on, and never while somebody traces."""
+    x, gate = torch.randn(2, 8, 3, 4), torch.rand(2, 1, 3, 4)
+    assert source._scale(x, gate, last=True).data_ptr() == x.data_ptr()
+    assert source._scale(x, gate).data_ptr() != x.data_ptr()
+    with mock.patch("torch.compiler.is_compiling", return_value=True):
+        assert source._scale(x, gate, last=True).data_ptr() != x.data_ptr()
+
+
+def test_representation():
+    assert "residual=True" in repr(attnlib.CBAM(16, residual=True))
+    assert "residual" not in repr(attnlib.CBAM(16))
 
 
 def test_inference_spares_memory_and_the_input():
@@ -225,3 +269,8 @@ def test_inference_spares_memory_and_the_input():
 def test_bad_arguments(channels, arguments, message):
     with pytest.raises(ValueError, match=message):
         attnlib.CBAM(channels, **arguments)
+
+
+def test_smallest_arguments():
+    x = torch.randn(2, 1, 3, 4)
+    assert attnlib.CBAM(1, reduction=1, kernel_size=1)(x).shape == x.shape

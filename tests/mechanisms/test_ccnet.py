@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import attnlib
 from attnlib import CrissCrossAttention, RecurrentCrissCrossAttention
+from attnlib.mechanisms.ccnet import _memory_format
 
 KEY_BIAS = "adds one number to all scores of a query; a constant drops out of the softmax"
 
@@ -242,7 +243,20 @@ def test_narrowest():
     assert CrissCrossAttention(8, reduction=8).query.weight.shape == (1, 8, 1, 1)
 
 
+def test_layout_of_the_mixture():
+    """That of x; of a layout that is both, the one that PyTorch calls contiguous."""
+    x = torch.randn(2, 8, 3, 5)
+    assert _memory_format(x) == torch.contiguous_format
+    assert _memory_format(x.contiguous(memory_format=torch.channels_last)) == torch.channels_last
+    assert _memory_format(x[:, :, :1, :1].contiguous()) == torch.contiguous_format
+
+
 def test_representation():
     text = repr(RecurrentCrissCrossAttention(32))
     assert "recurrences=2" in text
     assert "32, reduction=8" in text
+
+
+def test_smallest_arguments():
+    x = torch.randn(2, 1, 3, 4)
+    assert RecurrentCrissCrossAttention(1, reduction=1, recurrences=1)(x).shape == x.shape

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import strategies as st
 from mechanisms.contract import MechanismContract, randomise
+from mechanisms.gradients import check_compilers_see_plain_operations, memory
 
 import attnlib
 from attnlib.mechanisms import coordinate as source
@@ -52,7 +53,7 @@ class TestCoordinate(MechanismContract):
 
 @pytest.mark.parametrize(
     ("channels", "hidden", "parameters"),
-    [(512, 16, 25_648), (256, 8, 6_680), (16, 8, 440), (4, 8, 128)],
+    [(512, 16, 25_648), (280, 8, 7_304), (256, 8, 6_680), (16, 8, 440), (4, 8, 128)],
 )
 def test_width_of_the_shared_layer(channels, hidden, parameters):
     """m = max(8, ⌊C/32⌋); 25,648 at C = 512 is what the authors' module counts."""
@@ -159,6 +160,16 @@ def test_backward_leaves_the_incoming_gradient_alone_and_can_be_repeated():
     assert torch.equal(first, second)
 
 
+def test_compilers_see_plain_operations():
+    check_compilers_see_plain_operations(attnlib.CoordinateAttention(8), torch.randn(2, 8, 4, 5))
+
+
+def test_memory():
+    """Inference makes y and no other map, training one gradient."""
+    counted = memory(attnlib.CoordinateAttention(256), 3, 256, 40, 50)
+    assert counted == pytest.approx((1.045, 2.164), abs=0.01)
+
+
 def test_second_derivatives():
     module = randomise(attnlib.create("coordinate", 3, dtype=torch.float64)).eval()
     x = torch.randn(1, 3, 2, 3, dtype=torch.float64, requires_grad=True)
@@ -238,3 +249,8 @@ def test_bad_arguments(name):
     )
     with pytest.raises(ValueError, match=message):
         attnlib.create("coordinate", **given)
+
+
+def test_smallest_arguments():
+    x = torch.randn(2, 1, 3, 4)
+    assert attnlib.CoordinateAttention(1, reduction=1, min_hidden=1)(x).shape == x.shape

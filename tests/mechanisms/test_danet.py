@@ -367,3 +367,8 @@ def test_representation():
     assert "shared_residual=True" in text
     assert "32, reduction=8" in text
     assert "32, max_minus=False" in text
+
+
+def test_smallest_arguments():
+    x = torch.randn(2, 1, 3, 4)
+    assert DualAttention(1, reduction=1, chunk_size=1)(x).shape == x.shape

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import strategies as st
 from mechanisms.contract import MechanismContract, randomise
-from mechanisms.gradients import check_gradients
+from mechanisms.gradients import by_hand, check_gradients, memory
 
 import attnlib
 from attnlib.mechanisms.eca import adaptive_kernel_size
@@ -166,6 +166,26 @@ def test_fast_backward_in_blocks():
     torch.testing.assert_close(fast[1], plain[1], rtol=1e-3, atol=1e-4)
 
 
+def test_small_inputs_take_the_plain_form():
+    """The switch is at 2^19 entries."""
+    eca = attnlib.EfficientChannelAttention(128)
+    assert by_hand(eca(torch.randn(1, 128, 64, 64, requires_grad=True)))
+    assert not by_hand(eca(torch.randn(1, 128, 64, 63, requires_grad=True)))
+
+
+@pytest.mark.parametrize(
+    ("size", "training"),
+    [
+        ((3, 256, 40, 50), 2.668),  # y, dx, and two of three samples at a time
+        ((9, 256, 40, 50), 2.224),
+        ((4, 512, 50, 50), 2.251),  # a sample is larger than a block
+    ],
+)
+def test_memory(size, training):
+    counted = memory(attnlib.EfficientChannelAttention(size[1]), *size)
+    assert counted == pytest.approx((1.0, training), abs=0.01)
+
+
 def test_batch_of_one_keeps_its_axis():
     eca = attnlib.EfficientChannelAttention(16)
     assert eca.attention(torch.randn(1, 16, 1, 1)).shape == (1, 16, 1, 1)
@@ -195,3 +215,8 @@ def test_largest_circular_kernel():
     x = torch.randn(1, 2, 3, 3)
     eca = attnlib.EfficientChannelAttention(2, kernel_size=5, padding_mode="circular")
     assert eca(x).shape == x.shape
+
+
+def test_smallest_arguments():
+    x = torch.randn(2, 1, 3, 4)
+    assert attnlib.EfficientChannelAttention(1, kernel_size=1, gamma=0.5)(x).shape == x.shape

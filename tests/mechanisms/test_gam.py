@@ -187,6 +187,7 @@ def test_shuffle_deals_the_groups_out():
     with torch.no_grad():
         module.conv2.weight.zero_()
         module.norm2.bias.copy_(torch.arange(16.0))
+    assert module.kernel_size == 7
     gates = module.attention(torch.randn(1, 16, 3, 3)).spatial
     expected = torch.tensor([0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15]).float()
     # conv2.bias is random, so compare the logits with the order rather than with 0..15.
@@ -220,13 +221,15 @@ def test_scale_of_the_untrained_module():
 def test_one_value_per_channel_in_train_mode():
     """No deviation to divide by: the running statistics serve, and stay as they are."""
     module = randomise(attnlib.create("gam", 32)).train()
+    module.norm1.eps = module.norm2.eps = 0.5
     before = {name: buffer.clone() for name, buffer in module.named_buffers()}
     x = torch.randn(1, 32, 1, 1)
     y = module(x)
     torch.testing.assert_close(y, module.eval()(x))
     for name, buffer in module.named_buffers():
         assert torch.equal(buffer, before[name]), name
-    for size in [(1, 32, 1, 2), (1, 32, 2, 1), (2, 32, 1, 1)]:  # two values do have a deviation
+    for size in [(1, 32, 1, 2), (1, 32, 2, 1), (2, 32, 1, 1), (1, 32, 2, 2), (2, 32, 2, 1)]:
+        # two values do have a deviation
         kept = module.norm1.running_mean.clone()
         module.train()(torch.randn(size))
         assert not torch.equal(module.norm1.running_mean, kept)
@@ -260,3 +263,8 @@ def test_running_statistics_follow_the_batch():
 def test_bad_arguments(given, message):
     with pytest.raises(ValueError, match=message):
         attnlib.create("gam", **{"channels": 64, **given})
+
+
+def test_smallest_arguments():
+    x = torch.randn(2, 1, 3, 4)
+    assert attnlib.create("gam", 1, reduction=1, kernel_size=1, groups=1)(x).shape == x.shape

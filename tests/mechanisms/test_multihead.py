@@ -11,6 +11,7 @@ from torch import nn
 import attnlib
 from attnlib import MultiHeadAttention, SequenceMultiHeadAttention
 from attnlib.mechanisms.multihead import (
+    _memory_format,
     positional_encoding,
     positional_encoding_2d,
     scaled_dot_product,
@@ -281,7 +282,20 @@ def test_bad_sequences():
         SequenceMultiHeadAttention(8, 2)
 
 
+def test_layout_of_the_output():
+    """That of x; of a layout that is both, the one that PyTorch calls contiguous."""
+    x = torch.randn(2, 8, 3, 5)
+    assert _memory_format(x) == torch.contiguous_format
+    assert _memory_format(x.contiguous(memory_format=torch.channels_last)) == torch.channels_last
+    assert _memory_format(x[:, :, :1, :1].contiguous()) == torch.contiguous_format
+
+
 def test_representation():
     text = repr(attnlib.create("multihead", 32, positions=True))
     assert "positions=True" in text
     assert "32, heads=8" in text
+
+
+def test_smallest_arguments():
+    x = torch.randn(2, 1, 3, 4)
+    assert MultiHeadAttention(1, heads=1)(x).shape == x.shape

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
 from mechanisms.contract import MechanismContract, randomise
+from mechanisms.gradients import check_compilers_see_plain_operations, memory
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -315,6 +316,18 @@ def test_backward_leaves_the_incoming_gradient_alone_and_can_be_repeated(key):
 
 
 @pytest.mark.parametrize("key", KEYS)
+def test_compilers_see_plain_operations(key):
+    check_compilers_see_plain_operations(attnlib.create(key, 8), torch.randn(2, 8, 4, 5))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_memory(key):
+    """Inference makes y and no other map, training one gradient."""
+    counted = memory(attnlib.create(key, 256), 3, 256, 40, 50)
+    assert counted == pytest.approx((1.004, 2.109), abs=0.01)
+
+
+@pytest.mark.parametrize("key", KEYS)
 def test_second_derivatives(key):
     module = randomise(attnlib.create(key, 4, dtype=torch.float64))
     x = torch.randn(1, 4, 2, 3, dtype=torch.float64, requires_grad=True)
@@ -407,3 +420,9 @@ def test_the_smallest_bottleneck():
         .isfinite()
         .all()
     )
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_smallest_arguments(key):
+    x = torch.randn(2, 2, 3, 4)
+    assert attnlib.create(key, 2, reduction=1)(x).shape == x.shape

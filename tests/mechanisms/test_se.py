@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import strategies as st
 from mechanisms.contract import MechanismContract, randomise
-from mechanisms.gradients import check_gradients
+from mechanisms.gradients import by_hand, check_gradients, memory
 
 import attnlib
 
@@ -91,6 +91,26 @@ def test_fast_backward_in_blocks():
         torch.testing.assert_close(f, p, rtol=1e-3, atol=1e-4)
 
 
+def test_small_inputs_take_the_plain_form():
+    """The switch is at 2^19 entries."""
+    se = attnlib.SqueezeExcitation(128)
+    assert by_hand(se(torch.randn(1, 128, 64, 64, requires_grad=True)))
+    assert not by_hand(se(torch.randn(1, 128, 64, 63, requires_grad=True)))
+
+
+@pytest.mark.parametrize(
+    ("size", "training"),
+    [
+        ((3, 256, 40, 50), 2.668),  # y, dx, and two of three samples at a time
+        ((9, 256, 40, 50), 2.224),
+        ((4, 512, 50, 50), 2.257),  # a sample is larger than a block
+    ],
+)
+def test_memory(size, training):
+    counted = memory(attnlib.SqueezeExcitation(size[1]), *size)
+    assert counted == pytest.approx((1.0, training), abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("channels", "reduction", "message"),
     [
@@ -102,3 +122,8 @@ def test_fast_backward_in_blocks():
 def test_bad_arguments(channels, reduction, message):
     with pytest.raises(ValueError, match=message):
         attnlib.SqueezeExcitation(channels, reduction=reduction)
+
+
+def test_smallest_arguments():
+    x = torch.randn(2, 1, 3, 4)
+    assert attnlib.SqueezeExcitation(1, reduction=1)(x).shape == x.shape

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import strategies as st
 from mechanisms.contract import MechanismContract, randomise
+from mechanisms.gradients import check_compilers_see_plain_operations, memory
 
 import attnlib
 from attnlib.mechanisms import sge as source
@@ -45,6 +46,7 @@ class TestSGE(MechanismContract):
 def test_parameters_in_resnet(blocks):
     """ResNet-50 has 16 blocks (+2,048 parameters, as published), ResNet-101 has 33 (+4,224)."""
     module = attnlib.create("sge", 2048)
+    assert module.eps == 1e-5
     assert blocks * sum(p.numel() for p in module.parameters()) == {16: 2_048, 33: 4_224}[blocks]
 
 
@@ -131,6 +133,34 @@ def test_backward_equals_autograd_on_the_plain_form(layout, monkeypatch):
     assert ours[0].stride() == x.stride()
 
 
+def test_compilers_see_plain_operations():
+    check_compilers_see_plain_operations(
+        attnlib.SpatialGroupEnhance(8, groups=2), torch.randn(2, 8, 4, 5)
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "inference", "training"),
+    [((3, 256, 40, 50), 1.25, 3.751), ((2, 256, 16, 16), 1.25, 3.757)],
+)
+def test_memory(size, inference, training):
+    """From 256 positions on, the likeness takes no map of products."""
+    counted = memory(attnlib.SpatialGroupEnhance(size[1]), *size)
+    assert counted == pytest.approx((inference, training), abs=0.01)
+
+
+def test_mixed_dtypes_take_the_plain_form():
+    """Features of half precision with float32 parameters: the result is float32, dx is not."""
+    module = randomise(attnlib.SpatialGroupEnhance(8, groups=2))
+    x = torch.randn(2, 8, 4, 5).bfloat16().requires_grad_()
+    y = module(x)
+    y.float().square().sum().backward()
+    assert x.grad.dtype == torch.bfloat16
+    exact = x.detach().float().requires_grad_()
+    module(exact).square().sum().backward()
+    torch.testing.assert_close(x.grad.float(), exact.grad, rtol=0.1, atol=0.1)
+
+
 def test_second_derivatives():
     module = randomise(attnlib.create("sge", 6, groups=2, dtype=torch.float64))
     x = torch.randn(1, 6, 2, 3, dtype=torch.float64, requires_grad=True)
@@ -209,3 +239,8 @@ def test_one_position_is_refused():
     for method in (module, module.attention):
         with pytest.raises(ValueError, match=r"at least two of them, got \(2, 64, 1, 1\)"):
             method(torch.randn(2, 64, 1, 1))
+
+
+def test_smallest_arguments():
+    x = torch.randn(2, 1, 3, 4)
+    assert attnlib.SpatialGroupEnhance(1, groups=1)(x).shape == x.shape

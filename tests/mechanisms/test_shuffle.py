@@ -6,10 +6,10 @@ import pytest
 import torch
 from hypothesis import strategies as st
 from mechanisms.contract import MechanismContract, randomise
-from mechanisms.gradients import check_gradients
+from mechanisms.gradients import by_hand, check_gradients, memory
 
 import attnlib
-from attnlib.mechanisms.shuffle import _shuffle_attention
+from attnlib.mechanisms.shuffle import _fusible, _shuffle_attention
 
 
 def shuffle_order(channels):
@@ -109,6 +109,32 @@ def test_blocks_of_samples(size):
         torch.testing.assert_close(f, p, rtol=1e-4, atol=1e-2 if f.dim() == 1 else 1e-5)
 
 
+def test_small_inputs_take_the_plain_form():
+    """Up to 2^20 numbers, and everything that is not of one and full precision."""
+    module = randomise(attnlib.ShuffleAttention(64, groups=2))
+    assert by_hand(module(torch.randn(2, 64, 64, 129, requires_grad=True)))
+    assert not by_hand(module(torch.randn(2, 64, 64, 128, requires_grad=True)))
+    x = torch.randn(2, 64, 64, 129)
+    assert _fusible(x, module._vectors())
+    assert not _fusible(x.double(), module._vectors())
+    module.bfloat16()
+    assert not _fusible(x.bfloat16(), module._vectors())
+    assert not _fusible(x, module._vectors())
+
+
+@pytest.mark.parametrize(
+    ("size", "inference", "training"),
+    [
+        ((3, 256, 40, 50), 2.335, 4.336),
+        ((9, 256, 40, 50), 1.557, 2.891),
+        ((4, 512, 50, 50), 1.626, 3.002),
+    ],
+)
+def test_memory(size, inference, training):
+    counted = memory(attnlib.ShuffleAttention(size[1]), *size)
+    assert counted == pytest.approx((inference, training), abs=0.01)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_layout_is_kept_in_every_dtype(dtype):
     """Also by the plain form, which low precision takes; a shuffle loses it easily."""
@@ -173,3 +199,8 @@ def test_order_of_channels_changes():
 def test_bad_arguments(channels, groups, message):
     with pytest.raises(ValueError, match=message):
         attnlib.ShuffleAttention(channels, groups=groups)
+
+
+def test_smallest_arguments():
+    x = torch.randn(2, 2, 3, 4)
+    assert attnlib.ShuffleAttention(2, groups=1)(x).shape == x.shape

@@ -3,8 +3,9 @@
 Each file of ``attnlib/mechanisms`` is changed in one place after another (operators.py), and the
 tests of that mechanism (``tests/mechanisms/test_<stem>.py``) run until one fails (runner.py). A
 mutant that no test notices is a hole in the tests, or computes the same: then ``equivalent.yml``
-says why. The outcome is kept in ``report.json``; files that have not changed since, and whose tests
-have not, are not run again unless they are named.
+says why. Those listed there are taken to survive without being tried (``--listed`` tries them). The
+outcome is kept in ``report.json``; files that have not changed since, and whose tests have not, are
+not run again unless they are named.
 
 A file whose tests have changed since is marked in the table: its numbers are those of an earlier
 state, which is no error. All files take about half an hour of one core, so this runs on demand and
@@ -29,6 +30,9 @@ def main() -> int:
     parser.add_argument(
         "--survivors", action="store_true", help="try again only the mutants that had survived"
     )
+    parser.add_argument(
+        "--listed", action="store_true", help="try also those in equivalent.yml, which survive"
+    )
     options = parser.parse_args()
 
     from mutation import report
@@ -43,7 +47,7 @@ def main() -> int:
     for stem in options.stems or changed:
         # In a process of its own: pytest collects once in a process.
         if (child := os.fork()) == 0:
-            os._exit(run(stem, options.survivors))
+            os._exit(run(stem, options.survivors, options.listed))
         if os.wait4(child, 0)[1]:
             return 1
     report.explain()
@@ -53,8 +57,8 @@ def main() -> int:
     return 0 if every.rate >= report.REQUIRED and not every.unexplained else 1
 
 
-def run(stem: str, survivors_only: bool) -> int:
-    """Test one file's mutants and store the outcome."""
+def run(stem: str, survivors_only: bool, listed: bool) -> int:
+    """Test one file's mutants and store the outcome; what is not tried counts as survived."""
     import pytest
     from mutation import operators, report, runner
 
@@ -62,9 +66,13 @@ def run(stem: str, survivors_only: bool) -> int:
     code = path.read_text("utf-8")
     mutants = list(operators.mutants(code))
     count, before = len(mutants), report.load().get(stem)
+    known = {} if listed else report.reasons(stem)
+    changes = {mutant: operators.change(code, mutant) for mutant in mutants}
+    taken = [changes[mutant] for mutant in mutants if changes[mutant] in known]
+    mutants = [mutant for mutant in mutants if changes[mutant] not in known]
     if survivors_only and before:
         again = {(s["where"], s["line"], s["becomes"]) for s in before["survivors"]}
-        mutants = [mutant for mutant in mutants if operators.change(code, mutant) in again]
+        mutants = [mutant for mutant in mutants if changes[mutant] in again]
     progress = report.Progress(stem)
     open_ = [mutant for mutant in mutants if progress.get(mutant) is None]
     print(f"{stem}: {len(mutants)} mutants, {len(open_)} to run", flush=True)
@@ -76,9 +84,7 @@ def run(stem: str, survivors_only: bool) -> int:
         def tell(mutant: str, killer: str, seconds: float) -> None:
             progress.add(mutant, killer, seconds)
             if not killer:
-                change = operators.change(code, mutant)
-                known = ["listed"] if change in report.reasons(stem) else []
-                print(stem, *change, *known, sep="  |  ")
+                print(stem, *changes[mutant], sep="  |  ")
             sys.stdout.flush()
 
         session = runner.Session(f"attnlib.mechanisms.{stem}", str(path), open_, tell)
@@ -86,7 +92,8 @@ def run(stem: str, survivors_only: bool) -> int:
         if pytest.main([*runner.ARGUMENTS, tests], plugins=[session]):
             return 1
     outcomes = {mutant: progress.get(mutant) or ("", 0.0) for mutant in mutants}
-    survivors = [operators.change(code, m) for m, (killer, _) in outcomes.items() if not killer]
+    survivors = [changes[m] for m, (killer, _) in outcomes.items() if not killer]
+    survivors += taken
     seconds = sum(seconds for _, seconds in outcomes.values())
     seconds += before["cpu_seconds"] if survivors_only and before else 0
     report.store(stem, count, survivors, seconds)

@@ -13,6 +13,7 @@ mutated like everything else, but no operator changes a text.
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -145,7 +146,7 @@ class Change(NamedTuple):
 
 def change(code: str, mutant: str) -> Change:
     """Where the two differ."""
-    before, after = (list(_statements(_bare(text))) for text in (code, mutant))
+    before, after = _original(code), list(_statements(_bare(mutant)))
     shorter = min(len(before), len(after))
     head = next((i for i in range(shorter) if before[i] != after[i]), shorter)
     rest = shorter - head
@@ -155,6 +156,11 @@ def change(code: str, mutant: str) -> Change:
 
 
 # --- syntax trees -------------------------------------------------------------------------------
+
+
+@functools.cache
+def _original(code: str) -> list[tuple[str, str]]:
+    return list(_statements(_bare(code)))
 
 
 class _Bare(ast.NodeTransformer):
