@@ -151,6 +151,14 @@ def test_blocks_of_several_samples():
         torch.testing.assert_close(bam(x), x * (1 + bam.attention(x).gate))
 
 
+@pytest.mark.parametrize(
+    ("device", "size", "blocks"),
+    [("cpu", (3, 256, 40, 50), 2), ("cpu", (2, 512, 50, 50), 2), ("meta", (300, 64, 16, 16), 1)],
+)
+def test_number_of_blocks(device, size, blocks):
+    assert len(list(source._blocks(torch.ones(size, device=device)))) == blocks
+
+
 def test_small_inputs_take_the_plain_form():
     """Up to 2^20 numbers, and where the branches come in another dtype, as under autocast."""
     bam = randomise(attnlib.BAM(64)).eval()
@@ -240,6 +248,15 @@ def test_one_value_takes_the_running_statistics_and_leaves_them():
         counts = [b for k, b in bam.channel_branch.named_buffers() if "num_batches" in k]
         assert counts
         assert all(count == 1 for count in counts)
+
+
+@pytest.mark.parametrize(
+    "size", [(4, 1), (2, 3), (4, 1, 1, 1), (1, 1, 4, 1), (1, 1, 1, 4), (1, 4, 2, 1)]
+)
+def test_two_values_do_have_a_variance(size):
+    norm = (source._BatchNorm1d if len(size) == 2 else source._BatchNorm2d)(size[1])
+    norm(torch.randn(size))
+    assert norm.num_batches_tracked == 1
 
 
 @pytest.mark.parametrize(

@@ -192,12 +192,31 @@ def test_one_value_takes_the_running_statistics_and_leaves_them():
     assert not torch.equal(before["norm.running_mean"], cbam.norm.running_mean)
 
 
+@pytest.mark.parametrize("size", [(4, 1, 1, 1), (1, 1, 4, 1), (1, 1, 1, 4), (1, 4, 2, 1)])
+def test_two_values_do_have_a_variance(size):
+    norm = source._BatchNorm2d(size[1])
+    norm(torch.randn(size))
+    assert norm.num_batches_tracked == 1
+
+
 def test_widely_copied_code_with_kernel_49():
     """What the article's default computes, here as an explicit choice."""
     cbam = attnlib.CBAM(32, kernel_size=49, **COPIED).eval()
     x = torch.randn(1, 32, 5, 5)
     channel, spatial = cbam.attention(x)
     torch.testing.assert_close(cbam(x), x * channel * spatial + x)
+
+
+@pytest.mark.parametrize(
+    ("device", "size", "blocks"),
+    [("cpu", (3, 256, 40, 50), 2), ("cpu", (2, 512, 50, 50), 2), ("meta", (300, 64, 16, 16), 1)],
+)
+def test_sums_of_products_go_by_blocks(device, size, blocks):
+    """As many samples at once as fit a CPU's cache, at least one; all of them elsewhere."""
+    a = torch.ones(size, device=device)
+    with mock.patch("torch.cat", wraps=torch.cat) as cat:
+        source._sum_of_products(a, a, a[:, :1])
+    assert len(cat.call_args.args[0]) == blocks
 
 
 def test_mean_over_channels():

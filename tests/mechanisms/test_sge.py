@@ -1,5 +1,7 @@
 """Spatial Group-wise Enhance against its paper and its authors' code."""
 
+from unittest import mock
+
 import pytest
 import torch
 from hypothesis import strategies as st
@@ -90,7 +92,12 @@ def test_likeness_on_small_and_large_maps(size):
     torch.testing.assert_close(module(x), contract.reference(module, x), rtol=1e-10, atol=1e-10)
     g, groups = torch.randn(2, 3, 1, 5), torch.randn(2, 3, 5, size[0] * size[1])
     expected = torch.einsum("bgoc,bgcn->bgon", g, groups)
-    torch.testing.assert_close(source._dot(g, groups), expected)
+    likeness = source._dot(g.requires_grad_(), groups)
+    torch.testing.assert_close(likeness, expected)
+    form = type(likeness.grad_fn).__name__
+    assert form == ("SumBackward1" if size == (15, 17) else "UnsafeViewBackward0")
+    with mock.patch("torch.compiler.is_compiling", return_value=True):  # a compiler fuses this one
+        assert type(source._dot(g, groups).grad_fn).__name__ == "SumBackward1"
 
 
 def test_channels_of_a_group_share_their_gates():
@@ -144,7 +151,6 @@ def test_compilers_see_plain_operations():
     [((3, 256, 40, 50), 1.25, 3.751), ((2, 256, 16, 16), 1.25, 3.757)],
 )
 def test_memory(size, inference, training):
-    """From 256 positions on, the likeness takes no map of products."""
     counted = memory(attnlib.SpatialGroupEnhance(size[1]), *size)
     assert counted == pytest.approx((inference, training), abs=0.01)
 

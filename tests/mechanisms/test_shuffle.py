@@ -9,7 +9,7 @@ from mechanisms.contract import MechanismContract, randomise
 from mechanisms.gradients import by_hand, check_gradients, memory
 
 import attnlib
-from attnlib.mechanisms.shuffle import _fusible, _shuffle_attention
+from attnlib.mechanisms.shuffle import _blocks, _fusible, _shuffle_attention
 
 
 def shuffle_order(channels):
@@ -107,6 +107,14 @@ def test_blocks_of_samples(size):
         strict=True,
     ):
         torch.testing.assert_close(f, p, rtol=1e-4, atol=1e-2 if f.dim() == 1 else 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("device", "size", "blocks"),
+    [("cpu", (3, 256, 40, 50), 2), ("cpu", (2, 512, 50, 50), 2), ("meta", (300, 64, 16, 16), 5)],
+)
+def test_number_of_blocks(device, size, blocks):
+    assert len(list(_blocks(torch.ones(size, device=device)))) == blocks
 
 
 def test_small_inputs_take_the_plain_form():

@@ -48,8 +48,14 @@ def preload() -> None:
     from torch.utils import flop_counter  # noqa: F401
 
     torch.set_num_threads(1)
+    # What is imported and cached on first use would otherwise be so in every child.
     with FakeTensorMode():
-        torch.ones(1) + 1  # fills caches
+        torch.ones(1) + 1
+    x = torch.ones(1, 2, 2, 2, device="meta")
+    (x * x).mean((2, 3)) @ x[0, 0]
+    torch.compile(torch.nn.ReLU(), fullgraph=True, backend="aot_eager")(torch.ones(2))
+    torch.compiler.reset()
+    torch.export.export(torch.nn.ReLU(), (torch.ones(2),)).module()
     torch.testing.assert_close(torch.ones(1), torch.ones(1))  # imports sympy
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)  # no search for a smaller case
     hypothesis.settings.register_profile("mutation", phases=phases, database=None)
