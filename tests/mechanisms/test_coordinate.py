@@ -1,10 +1,12 @@
 """Coordinate Attention against its paper and its authors' code."""
 
+from unittest import mock
+
 import pytest
 import torch
 from hypothesis import strategies as st
 from mechanisms.contract import MechanismContract, randomise
-from mechanisms.gradients import check_compilers_see_plain_operations, memory
+from mechanisms.gradients import by_hand, check_compilers_see_plain_operations, memory
 
 import attnlib
 from attnlib.mechanisms import coordinate as source
@@ -161,7 +163,13 @@ def test_backward_leaves_the_incoming_gradient_alone_and_can_be_repeated():
 
 
 def test_compilers_see_plain_operations():
-    check_compilers_see_plain_operations(attnlib.CoordinateAttention(8), torch.randn(2, 8, 4, 5))
+    module = attnlib.CoordinateAttention(8)
+    x = torch.randn(2, 8, 4, 5, requires_grad=True)
+    check_compilers_see_plain_operations(module, x)
+    with mock.patch("torch.jit.is_tracing", return_value=True):
+        assert not by_hand(module(x))
+    with torch.autograd.forward_ad.dual_level():
+        assert not by_hand(module(x))
 
 
 def test_memory():

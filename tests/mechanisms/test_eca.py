@@ -229,6 +229,13 @@ def test_largest_circular_kernel():
     x = torch.randn(1, 2, 3, 3)
     eca = attnlib.EfficientChannelAttention(2, kernel_size=5, padding_mode="circular")
     assert eca(x).shape == x.shape
+    # With zeros any kernel will do.
+    assert attnlib.EfficientChannelAttention(2, kernel_size=7)(x).shape == x.shape
+
+
+def test_only_channels_are_positional():
+    with pytest.raises(TypeError):
+        adaptive_kernel_size(256, 2)
 
 
 def test_smallest_arguments():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import strategies as st
 from mechanisms.contract import MechanismContract, randomise
-from mechanisms.gradients import check_compilers_see_plain_operations, memory
+from mechanisms.gradients import by_hand, check_compilers_see_plain_operations, memory
 
 import attnlib
 from attnlib.mechanisms import sge as source
@@ -141,9 +141,13 @@ def test_backward_equals_autograd_on_the_plain_form(layout, monkeypatch):
 
 
 def test_compilers_see_plain_operations():
-    check_compilers_see_plain_operations(
-        attnlib.SpatialGroupEnhance(8, groups=2), torch.randn(2, 8, 4, 5)
-    )
+    module = attnlib.SpatialGroupEnhance(8, groups=2)
+    x = torch.randn(2, 8, 4, 5, requires_grad=True)
+    check_compilers_see_plain_operations(module, x)
+    with mock.patch("torch.jit.is_tracing", return_value=True):
+        assert not by_hand(module(x))
+    with torch.autograd.forward_ad.dual_level():
+        assert not by_hand(module(x))
 
 
 @pytest.mark.parametrize(

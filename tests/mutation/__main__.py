@@ -70,7 +70,9 @@ def run(stem: str, survivors_only: bool, listed: bool) -> int:
     changes = {mutant: operators.change(code, mutant) for mutant in mutants}
     taken = [changes[mutant] for mutant in mutants if changes[mutant] in known]
     mutants = [mutant for mutant in mutants if changes[mutant] not in known]
-    if survivors_only and before:
+    # Tests may have become stronger since; another number of mutants is other code.
+    survivors_only &= before is not None and before["mutants"] == count
+    if survivors_only:
         again = {(s["where"], s["line"], s["becomes"]) for s in before["survivors"]}
         mutants = [mutant for mutant in mutants if changes[mutant] in again]
     progress = report.Progress(stem)
@@ -95,7 +97,7 @@ def run(stem: str, survivors_only: bool, listed: bool) -> int:
     survivors = [changes[m] for m, (killer, _) in outcomes.items() if not killer]
     survivors += taken
     seconds = sum(seconds for _, seconds in outcomes.values())
-    seconds += before["cpu_seconds"] if survivors_only and before else 0
+    seconds += before["cpu_seconds"] if survivors_only else 0
     report.store(stem, count, survivors, seconds)
     return 0
 
