@@ -134,6 +134,7 @@ def table(found: dict[str, Any]) -> str:
             f"{stem:12}{one.mutants:8}{one.killed:8}{one.rate:9.1%}{listed:8}{one.unexplained:6}"
             f"{entry['cpu_seconds']:7}{stale}"
         )
+    lines += [f"{stem:12}{'not run':>8}" for stem in stems() if stem not in found]
     every = total(found)
     listed = every.mutants - every.killed - every.unexplained
     lines.append(
