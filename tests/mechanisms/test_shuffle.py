@@ -118,12 +118,13 @@ def test_number_of_blocks(device, size, blocks):
 
 
 def test_small_inputs_take_the_plain_form():
-    """Up to 2^20 numbers, and everything that is not of one and full precision."""
+    """Up to 2^20 numbers, and everything that is not of one and full precision on a CPU."""
     module = randomise(attnlib.ShuffleAttention(64, groups=2))
     assert by_hand(module(torch.randn(2, 64, 64, 129, requires_grad=True)))
     assert not by_hand(module(torch.randn(2, 64, 64, 128, requires_grad=True)))
     x = torch.randn(2, 64, 64, 129)
     assert _fusible(x, module._vectors())
+    assert not _fusible(x.to("meta"), module._vectors())
     assert not _fusible(x.double(), module._vectors())
     module.bfloat16()
     assert not _fusible(x.bfloat16(), module._vectors())
@@ -200,6 +201,7 @@ def test_order_of_channels_changes():
     [
         (0, 64, "must be positive, got channels=0, groups=64"),
         (64, 0, "must be positive, got channels=64, groups=0"),
+        (1, 1, "2·groups must divide channels, .* got channels=1, groups=1"),
         (64, 64, "2·groups must divide channels, .* got channels=64, groups=64"),
         (24, 8, "2·groups must divide channels, .* got channels=24, groups=8"),
     ],
