@@ -1,5 +1,6 @@
 """BAM against its paper and its authors' code."""
 
+import warnings
 from typing import Any, ClassVar
 
 import pytest
@@ -142,6 +143,16 @@ def test_fast_backward(arguments, monkeypatch):
     )
 
 
+@pytest.mark.parametrize("arguments", [{}, AUTHORS], ids=["paper", "authors"])
+def test_fast_backward_is_silent(arguments, monkeypatch):
+    """What is written into the gradients has their shapes: PyTorch warns of others."""
+    monkeypatch.setattr("attnlib.mechanisms.bam._BLOCK", 0)
+    bam = randomise(attnlib.BAM(8, reduction=2, **arguments))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bam(torch.randn(2, 8, 3, 4, requires_grad=True)).sum().backward()
+
+
 def test_blocks_of_several_samples():
     """A large input takes them by itself, the last one smaller than the others."""
     bam = randomise(attnlib.BAM(8, reduction=2)).eval()
@@ -275,6 +286,13 @@ def test_two_values_do_have_a_variance(size):
 def test_bad_arguments(channels, arguments, message):
     with pytest.raises(ValueError, match=message):
         attnlib.BAM(channels, **arguments)
+
+
+def test_defaults_are_the_papers():
+    bam = attnlib.BAM(32)
+    assert (bam.reduction, bam.dilation, bam.combine) == (16, 4, "sum")
+    convolutions = [layer for layer in bam.spatial_branch if isinstance(layer, nn.Conv2d)]
+    assert [layer.dilation for layer in convolutions] == [(1, 1), (4, 4), (4, 4), (1, 1)]
 
 
 def test_smallest_arguments():
