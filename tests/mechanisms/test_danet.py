@@ -1,14 +1,18 @@
 """DANet's position and channel attention against their paper, and against the authors' form."""
 
+from unittest import mock
+
 import pytest
 import torch
 from hypothesis import strategies as st
 from mechanisms.contract import MechanismContract, randomise
+from mechanisms.gradients import by_hand, check_compilers_see_plain_operations
 from torch.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
 import attnlib
 from attnlib import ChannelAttention, DualAttention, PositionAttention
+from attnlib.mechanisms import danet as source
 
 KEY_BIAS = "adds one number to all scores of a query; a constant drops out of the softmax"
 
@@ -285,6 +289,38 @@ def test_chunks_change_nothing(chunk_size):
         torch.autograd.grad((y * weight).sum(), leaves),
         torch.autograd.grad((expected * weight).sum(), leaves),
     )
+
+
+@pytest.mark.parametrize(
+    ("device", "batch", "positions", "chunk_size"),
+    [("cpu", 3, 2048, 170), ("meta", 3, 2048, 682), ("meta", 4097, 1024, 1)],
+)
+def test_size_of_chunks(device, batch, positions, chunk_size):
+    """As many queries as make 2^20 weights on a CPU, 2^22 elsewhere, and at least one."""
+    q = torch.zeros(batch, 1, positions, device=device)
+    with mock.patch.object(source._Mixture, "apply") as mixture:
+        source._mix(q, q, q, None)
+    assert mixture.call_args.args[3] == chunk_size
+
+
+def test_one_chunk_is_no_chunk():
+    """Where all queries fit, autograd on the plain form keeps their weights."""
+    x = torch.randn(2, 8, 5, 7)
+    for chunk_size, chunks in [(34, True), (35, False), (None, False)]:
+        assert by_hand(PositionAttention(8, chunk_size=chunk_size)(x)) == chunks
+
+
+def test_compilers_see_no_chunks():
+    module = PositionAttention(8, chunk_size=4)
+    x = torch.randn(2, 8, 3, 4)
+    check_compilers_see_plain_operations(module, x)
+    with mock.patch("torch.jit.is_tracing", return_value=True):
+        assert not by_hand(module(x))
+
+
+def test_empty_batch():
+    x = torch.randn(0, 8, 5, 7)
+    assert DualAttention(8)(x).shape == x.shape
 
 
 def test_chunks_have_second_derivatives():

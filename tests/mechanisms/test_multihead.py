@@ -1,9 +1,11 @@
 """Multi-head attention against the paper, and against torch.nn.MultiheadAttention."""
 
 import math
+from unittest import mock
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import strategies as st
 from mechanisms.contract import MechanismContract, randomise
 from torch import nn
@@ -164,6 +166,34 @@ def test_causal_mask_hides_the_future():
     assert (gradient[0].abs().amax(-1) > 0).tolist() == [True] * 3 + [False] * 3
 
 
+def test_arguments_by_name():
+    """Inputs can be named; a mask must be."""
+    module = randomise(SequenceMultiHeadAttention(8, heads=2))
+    query, key = torch.randn(2, 5, 8), torch.randn(2, 7, 8)
+    torch.testing.assert_close(module.attention(query=query, key=key), module.attention(query, key))
+    torch.testing.assert_close(module(query=query, key=key), module(query, key))
+    mask = torch.ones(5, 7, dtype=torch.bool)
+    with pytest.raises(TypeError):
+        module.attention(query, key, mask)
+    with pytest.raises(TypeError):
+        module(query, key, key, mask)
+
+
+def test_fused_but_for_forward_mode():
+    """PyTorch's fused kernel mixes, except under a directional derivative, which it cannot take."""
+    module = randomise(SequenceMultiHeadAttention(8, heads=2, dtype=torch.float64))
+    x, tangent = torch.randn(2, 2, 5, 8, dtype=torch.float64)
+    fused = F.scaled_dot_product_attention
+    with mock.patch.object(F, "scaled_dot_product_attention", side_effect=fused) as kernel:
+        module(x)
+        assert kernel.called
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(x, tangent)
+        forward = torch.autograd.forward_ad.unpack_dual(module(dual)).tangent
+    (gradient,) = torch.autograd.grad(module(x.requires_grad_()).sum(), x)
+    torch.testing.assert_close(forward.sum(), (gradient * tangent).sum())
+
+
 # --- maps ---------------------------------------------------------------------------------------
 
 
@@ -237,6 +267,16 @@ def test_encoding_has_no_parameters():
     assert positional_encoding(3, 4).dtype == torch.get_default_dtype()
     assert positional_encoding(3, 4, device="meta").is_meta
     assert positional_encoding_2d(3, 4, 8, device="meta").is_meta
+
+
+def test_encoding_takes_its_sizes_by_name_and_the_rest_only_so():
+    assert torch.equal(positional_encoding(length=3, channels=4), positional_encoding(3, 4))
+    named = positional_encoding_2d(height=2, width=3, channels=8)
+    assert torch.equal(named, positional_encoding_2d(2, 3, 8))
+    with pytest.raises(TypeError):
+        positional_encoding(3, 4, "cpu")
+    with pytest.raises(TypeError):
+        positional_encoding_2d(2, 3, 8, "cpu")
 
 
 # --- errors -------------------------------------------------------------------------------------

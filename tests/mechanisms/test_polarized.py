@@ -434,3 +434,18 @@ def test_the_smallest_bottleneck():
 def test_smallest_arguments(key):
     x = torch.randn(2, 2, 3, 4)
     assert attnlib.create(key, 2, reduction=1)(x).shape == x.shape
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("out", ["norm", "linear"])
+def test_only_the_bottleneck_has_a_reduction(key, out):
+    """Without one, half the channels may be fewer than the reduction that is not used."""
+    x = torch.randn(2, 2, 3, 4)
+    assert attnlib.create(key, 2, channel_out=out)(x).shape == x.shape
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_arguments_can_be_read(key):
+    module = attnlib.create(key, 16, reduction=2, bias=True)
+    assert (module.channels, module.reduction, module.bias) == (16, 2, True)
+    assert attnlib.create(key, 16).bias is False
