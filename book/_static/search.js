@@ -230,7 +230,11 @@ window.attnSearch = (() => {
         list.append(item);
       }
       parts.push(list);
+      // Whoever has moved on into the results stays at that result, else goes back to the field.
+      const active = document.activeElement;
+      const held = out.contains(active) ? active.getAttribute("href") ?? "" : null;
       out.replaceChildren(...parts);
+      if (held !== null) ([...out.querySelectorAll("a")].find((a) => a.getAttribute("href") === held) ?? input).focus();
     };
     let timer;
     input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(show, 120); });

@@ -105,6 +105,24 @@ def test_search_by_keyboard(open_page, base_url, edition):
     assert not page.locator("dialog.search").is_visible()
 
 
+def test_results_that_come_late_leave_the_focus_alone(open_page):
+    """The text of the last key is searched while the reader is already among the results."""
+    page = start(open_page, "en")
+    page.keyboard.type("SqueezeExcitation")
+    page.wait_for_selector("dialog.search ol a[href*='notebooks/se']")
+    page.keyboard.press("ArrowDown")
+    at = page.evaluate("document.activeElement.getAttribute('href')")
+    page.evaluate(
+        """() => {
+            document.querySelector("dialog.search ol").dataset.old = "";
+            document.querySelector("dialog.search input").dispatchEvent(new Event("input"));
+        }"""
+    )
+    page.wait_for_selector("dialog.search ol:not([data-old])")
+    assert "notebooks/se" in at
+    assert page.evaluate("document.activeElement.getAttribute('href')") == at
+
+
 def test_a_slash_in_a_field_is_a_slash(open_page):
     page = start(open_page, "en")
     page.keyboard.type("C/r")
