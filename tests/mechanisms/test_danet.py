@@ -408,3 +408,8 @@ def test_representation():
 def test_smallest_arguments():
     x = torch.randn(2, 1, 3, 4)
     assert DualAttention(1, reduction=1, chunk_size=1)(x).shape == x.shape
+
+
+@pytest.mark.parametrize("max_minus", [False, True])
+def test_dual_attention_hands_its_option_on(max_minus):
+    assert attnlib.DualAttention(16, max_minus=max_minus).channel.max_minus is max_minus

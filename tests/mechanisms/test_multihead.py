@@ -339,3 +339,24 @@ def test_representation():
 def test_smallest_arguments():
     x = torch.randn(2, 1, 3, 4)
     assert MultiHeadAttention(1, heads=1)(x).shape == x.shape
+
+
+@pytest.mark.parametrize("name", ["MultiHeadAttention", "SequenceMultiHeadAttention"])
+@pytest.mark.parametrize(
+    ("channels", "heads", "message"),
+    [
+        (0, 1, "must be positive, got channels=0, heads=1"),
+        (8, 0, "must be positive, got channels=8, heads=0"),
+        (8, 3, "heads must divide channels, got channels=8, heads=3"),
+    ],
+)
+def test_bad_arguments_of_both_forms(name, channels, heads, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(attnlib, name)(channels, heads=heads)
+
+
+@pytest.mark.parametrize("channels", [7, 9])
+def test_a_sequence_of_another_width(channels):
+    module = SequenceMultiHeadAttention(8, heads=2)
+    with pytest.raises(ValueError, match=rf"of shape \(B, N, 8\), got \(2, 5, {channels}\)"):
+        module(torch.randn(2, 5, channels))
