@@ -270,7 +270,8 @@ def _mix(q: Tensor, k: Tensor, v: Tensor, chunk_size: int | None) -> Tensor:
     if chunk_size is None:
         # 2^20 weights are 4 MiB: they stay near a CPU's cores. A GPU wants larger products.
         chunk_size = max((2**20 if q.device.type == "cpu" else 2**22) // max(B * N, 1), 1)
-    if chunk_size >= N:
+    # Forward mode cannot look into a backward of ours.
+    if chunk_size >= N or torch.autograd.forward_ad._current_level >= 0:
         return v @ (q.mT @ k).softmax(-1).mT
     return _Mixture.apply(q, k, v, chunk_size)
 

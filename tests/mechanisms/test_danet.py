@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import strategies as st
 from mechanisms.contract import MechanismContract, randomise
-from mechanisms.gradients import by_hand, check_compilers_see_plain_operations
+from mechanisms.gradients import by_hand, check_tracers_see_plain_operations
 from torch.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -310,12 +310,25 @@ def test_one_chunk_is_no_chunk():
         assert by_hand(PositionAttention(8, chunk_size=chunk_size)(x)) == chunks
 
 
-def test_compilers_see_no_chunks():
+def test_tracers_see_no_chunks():
     module = PositionAttention(8, chunk_size=4)
     x = torch.randn(2, 8, 3, 4)
-    check_compilers_see_plain_operations(module, x)
-    with mock.patch("torch.jit.is_tracing", return_value=True):
-        assert not by_hand(module(x))
+    check_tracers_see_plain_operations(module, x)
+
+
+def test_chunks_under_transforms():
+    """Directional derivatives, gradients and batches by torch.func are those of one chunk."""
+    module = randomise(PositionAttention(8, chunk_size=4, dtype=torch.float64))
+    whole = randomise(PositionAttention(8, chunk_size=12, dtype=torch.float64))
+    x, v = torch.randn(2, 2, 8, 3, 4, dtype=torch.float64)
+    for found, expected in zip(*(_transforms(m, x, v) for m in (module, whole)), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def _transforms(module, x, v):
+    yield torch.func.jvp(module, (x,), (v,))[1]
+    yield torch.func.grad(lambda t: module(t).cos().sum())(x)
+    yield torch.vmap(module)(x[:, None])
 
 
 def test_empty_batch():
