@@ -39,11 +39,29 @@ def by_hand(y: Tensor) -> bool:
     return False
 
 
-def check_compilers_see_plain_operations(module: nn.Module, x: Tensor) -> None:
+def check_tracers_see_plain_operations(module: nn.Module, x: Tensor) -> None:
+    """Compilers, ``torch.jit.trace`` and forward mode cannot look into a backward of ours."""
     x = x.detach().requires_grad_()
     assert by_hand(module(x))
     with mock.patch("torch.compiler.is_compiling", return_value=True):
         assert not by_hand(module(x))
+    with mock.patch("torch.jit.is_tracing", return_value=True):
+        assert not by_hand(module(x))
+    with torch.autograd.forward_ad.dual_level():
+        assert not by_hand(module(x))
+
+
+def check_sums_go_by_blocks(sum_of_products: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """As many samples at once as fit a CPU's cache, at least one; all of them elsewhere."""
+    for device, size, blocks in [
+        ("cpu", (3, 256, 40, 50), 2),
+        ("cpu", (2, 512, 50, 50), 2),
+        ("meta", (300, 64, 16, 16), 1),
+    ]:
+        a = torch.ones(size, device=device)
+        with mock.patch("torch.cat", wraps=torch.cat) as cat:
+            sum_of_products(a, a)
+        assert len(cat.call_args.args[0]) == blocks
 
 
 def memory(module: nn.Module, *size: int) -> tuple[float, float]:
@@ -85,9 +103,7 @@ def check_gradients(build: Callable[[], nn.Module], channels: int) -> None:
     _check_low_precision(copy.deepcopy(module).float().eval(), channels)
     module.eval()
     x = torch.randn(2, channels, 3, 4, dtype=torch.float64, requires_grad=True)
-    check_compilers_see_plain_operations(module, x)
-    with _plain_autograd():
-        assert not by_hand(module(x))
+    check_tracers_see_plain_operations(module, x)
     _check_not_overwritten(module, x)
     _check_second_derivatives(module, x)
     _check_transforms(module, x)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import strategies as st
 from mechanisms.contract import MechanismContract, randomise
-from mechanisms.gradients import check_gradients, memory
+from mechanisms.gradients import check_gradients, check_sums_go_by_blocks, memory
 from torch import nn
 
 import attnlib
@@ -207,16 +207,8 @@ def test_widely_copied_code_with_kernel_49():
     torch.testing.assert_close(cbam(x), x * channel * spatial + x)
 
 
-@pytest.mark.parametrize(
-    ("device", "size", "blocks"),
-    [("cpu", (3, 256, 40, 50), 2), ("cpu", (2, 512, 50, 50), 2), ("meta", (300, 64, 16, 16), 1)],
-)
-def test_sums_of_products_go_by_blocks(device, size, blocks):
-    """As many samples at once as fit a CPU's cache, at least one; all of them elsewhere."""
-    a = torch.ones(size, device=device)
-    with mock.patch("torch.cat", wraps=torch.cat) as cat:
-        source._sum_of_products(a, a, a[:, :1])
-    assert len(cat.call_args.args[0]) == blocks
+def test_sums_of_products_go_by_blocks():
+    check_sums_go_by_blocks(lambda a, b: source._sum_of_products(a, b, a[:, :1]))
 
 
 def test_mean_over_channels():

@@ -1,12 +1,10 @@
 """Squeeze-and-Excitation against its paper."""
 
-from unittest import mock
-
 import pytest
 import torch
 from hypothesis import strategies as st
 from mechanisms.contract import MechanismContract, randomise
-from mechanisms.gradients import by_hand, check_gradients, memory
+from mechanisms.gradients import by_hand, check_gradients, check_sums_go_by_blocks, memory
 
 import attnlib
 from attnlib.mechanisms import se as source
@@ -94,16 +92,8 @@ def test_fast_backward_in_blocks():
         torch.testing.assert_close(f, p, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("device", "size", "blocks"),
-    [("cpu", (3, 256, 40, 50), 2), ("cpu", (2, 512, 50, 50), 2), ("meta", (300, 64, 16, 16), 1)],
-)
-def test_sums_of_products_go_by_blocks(device, size, blocks):
-    """As many samples at once as fit a CPU's cache, at least one; all of them elsewhere."""
-    a = torch.ones(size, device=device)
-    with mock.patch("torch.cat", wraps=torch.cat) as cat:
-        source._dot(a, a)
-    assert len(cat.call_args.args[0]) == blocks
+def test_sums_of_products_go_by_blocks():
+    check_sums_go_by_blocks(source._dot)
 
 
 def test_small_inputs_take_the_plain_form():
