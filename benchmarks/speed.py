@@ -21,7 +21,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -31,7 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from attnlib.lab import cost, timing
-from attnlib.lab.timing import COPY
+from attnlib.lab.timing import COPY, _threads
 from benchmarks import records, verdict
 from benchmarks.peers import CASES, Case, Peer, equal
 from benchmarks.verdict import COMPILED
@@ -129,16 +128,6 @@ def compare(
             }
 
 
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _compiled(module: nn.Module, x: Tensor) -> nn.Module:
     """``module`` through Inductor, both passes compiled before anybody looks at the clock."""
     compiled: nn.Module = torch.compile(module, fullgraph=True)  # type: ignore[assignment]
@@ -234,11 +223,16 @@ def renewed(rows: Sequence[dict[str, Any]], record: dict[str, Any]) -> list[dict
     return sorted(both, key=lambda r: (r["run"], order.index(r["mechanism"])))
 
 
+def experiment(rows: Sequence[dict[str, Any]]) -> str:
+    """The record that rows belong to: one that has rows of a CUDA device is another."""
+    return "speed-cuda" if any(r["device"] == "cuda" for r in rows) else "speed"
+
+
 def store(rows: list[dict[str, Any]]) -> None:
     """Write the record, promises included."""
-    device = "cuda" if any(r["device"] == "cuda" for r in rows) else "cpu"
+    name = experiment(rows)
+    device = "cuda" if name == "speed-cuda" else "cpu"
     found = [promise.data() for promise in verdict.promises(rows)]
-    name = "speed-cuda" if device == "cuda" else "speed"
     waiting = os.environ.get("OMP_WAIT_POLICY", "default")  # what idle threads do
     records.write(
         name, "make bench", rows, device=device, runs=RUNS, omp_wait_policy=waiting, promises=found
@@ -271,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             subprocess.run(command, check=True)
             rows += [{"run": number, **row} for row in json.loads(file.read_text())]
     if options.again and not options.quick:
-        store(renewed(rows, records.read("speed")))
+        store(renewed(rows, records.read(experiment(rows))))
     elif not (options.mechanisms or options.quick):
         store(rows)
     print("\n".join(verdict.lines(rows)))
