@@ -37,7 +37,8 @@ from benchmarks.verdict import COMPILED
 
 RUNS = 2
 MOST_BYTES = 6e9
-LONGEST = 100.0  #: seconds for a group of modules, however slow they are
+ROUNDS = {"main": 20, "growing": 5}  #: wanted, also of what is slow; the quick get more
+LONGEST = 240.0  #: seconds for a group of modules, however slow they are
 SIDES = {256: (14, 28, 112), 512: (17, 33)}  #: growing sizes: channels of the first size → sides
 
 
@@ -73,7 +74,13 @@ def settings(threads: Sequence[int]) -> list[Setting]:
 
 
 def compare(
-    case: Case, size: Sequence[int], setting: Setting, *, seconds: float, compiled: bool = False
+    case: Case,
+    size: Sequence[int],
+    setting: Setting,
+    *,
+    seconds: float,
+    rounds: int = 9,
+    compiled: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Rows of one mechanism at one input: the copy, attnlib compiled, and a pair for each peer."""
     channels = size[2] if len(size) == 3 else size[1]
@@ -97,9 +104,9 @@ def compare(
             modules[COMPILED] = _compiled(ours, x)
     if not modules:
         return
-    # Backward takes about twice the forward, and nine rounds after two to warm up are wanted, also
-    # of what is slow.
-    budget = min(max(seconds, 11 * 4 * spent), LONGEST)
+    # A round is a forward of each and then its forward with backward, about three times as long;
+    # the warm-up is worth two rounds.
+    budget = min(max(seconds, (rounds + 2) * 4 * spent), LONGEST)
     found = timing(modules, x, budget=budget, threads=setting.threads, devices=[setting.device])
     by = {(r["module"], r["pass"]): r for r in found.records}
     common = {
@@ -186,7 +193,10 @@ def run(
             for size, what in _sizes(case, growing=more):
                 budget = seconds if what == "main" else seconds / 2
                 compiled = more and size == case.sizes[0]
-                for row in compare(case, size, setting, seconds=budget, compiled=compiled):
+                found = compare(
+                    case, size, setting, seconds=budget, rounds=ROUNDS[what], compiled=compiled
+                )
+                for row in found:
                     rows.append({"sizes": what, **row})
                     _say(row)
     return rows
