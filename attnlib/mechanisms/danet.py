@@ -26,6 +26,8 @@ The paper's head wraps each branch into convolutions of its own before it adds t
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -45,8 +47,8 @@ class PositionAttention(nn.Module):
         channels: C, the number of channels of the input.
         reduction: r, how many times queries and keys are narrower than the input: ⌊C/r⌋ channels.
             The paper is silent; the authors' code has 8.
-        chunk_size: how many queries are handled at once; ``None`` chooses. The result does not
-            depend on it, memory and speed do.
+        chunk_size: how many queries of every sample are handled at once; ``None`` chooses, and
+            may take the samples in turn too. The result does not depend on it, memory and speed do.
         device: device of the parameters.
         dtype: dtype of the parameters.
 
@@ -267,13 +269,26 @@ def _mix(q: Tensor, k: Tensor, v: Tensor, chunk_size: int | None) -> Tensor:
         q, k, v = (t.mT.unsqueeze(1) for t in (q, k, v))  # (B, 1, N, ·)
         return F.scaled_dot_product_attention(q, k, v, scale=1.0).squeeze(1).mT
     B, _, N = q.shape
-    if chunk_size is None:
-        # 2^20 weights are 4 MiB: they stay near a CPU's cores. A GPU wants larger products.
-        chunk_size = max((2**20 if q.device.type == "cpu" else 2**22) // max(B * N, 1), 1)
+    samples, queries = _share(B, N, chunk_size, q.device.type)
     # Forward mode cannot look into a backward of ours.
-    if chunk_size >= N or torch.autograd.forward_ad._current_level >= 0:
+    everything = samples >= B and queries >= N
+    if everything or torch.autograd.forward_ad._current_level >= 0:
         return v @ (q.mT @ k).softmax(-1).mT
-    return _Mixture.apply(q, k, v, chunk_size)
+    return _Mixture.apply(q, k, v, samples, queries)
+
+
+def _share(B: int, N: int, chunk_size: int | None, device: str) -> tuple[int, int]:
+    """How many samples are handled at once, and how many queries of each of them."""
+    if chunk_size is not None:
+        return B, chunk_size
+    if B * N * N <= 2**22:  # 16 MiB of weights: worth keeping
+        return B, N
+    # 2^20 weights are 4 MiB: they stay near a CPU's cores. A GPU wants larger products. Few
+    # samples with many queries multiply faster than many samples with few.
+    most = 2**20 if device == "cpu" else 2**22
+    samples = max(most // N**2, 1)
+    chunks = math.ceil(N**2 / most)
+    return samples, math.ceil(N / chunks)
 
 
 class _Mixture(torch.autograd.Function):
@@ -282,17 +297,16 @@ class _Mixture(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(q: Tensor, k: Tensor, v: Tensor, chunk_size: int) -> Tensor:
+    def forward(q: Tensor, k: Tensor, v: Tensor, samples: int, queries: int) -> Tensor:
         y = torch.empty_like(v)  # (B, C, N)
-        for i in range(0, q.shape[2], chunk_size):
-            rows = slice(i, i + chunk_size)
-            S = (q[:, :, rows].mT @ k).softmax(-1)  # (B, n, N)
-            y[:, :, rows] = v @ S.mT  # (B, C, n)
+        for some, rows in _chunks(q, samples, queries):
+            S = (q[some, :, rows].mT @ k[some]).softmax(-1)  # (b, n, N)
+            y[some, :, rows] = v[some] @ S.mT  # (b, C, n)
         return y
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
-        *qkv, ctx.chunk_size = inputs
+        *qkv, ctx.samples, ctx.queries = inputs
         ctx.save_for_backward(*qkv, output)
 
     @staticmethod
@@ -301,14 +315,19 @@ class _Mixture(torch.autograd.Function):
         dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
         # The softmax's backward pass wants Σ_j S_ij dS_ij of each row, which is g_iᵀ y_i.
         mean = (g * y).sum(1)[:, :, None]  # (B, N, 1)
-        for i in range(0, q.shape[2], ctx.chunk_size):
-            rows = slice(i, i + ctx.chunk_size)
-            S = (q[:, :, rows].mT @ k).softmax(-1)  # (B, n, N)
-            dv.baddbmm_(g[:, :, rows], S)
-            dE = (g[:, :, rows].mT @ v).sub_(mean[:, rows]).mul_(S)  # (B, n, N)
-            dk.baddbmm_(q[:, :, rows], dE)
-            dq[:, :, rows] = k @ dE.mT
-        return dq, dk, dv, None
+        for some, rows in _chunks(q, ctx.samples, ctx.queries):
+            S = (q[some, :, rows].mT @ k[some]).softmax(-1)  # (b, n, N)
+            dv[some].baddbmm_(g[some, :, rows], S)
+            dE = (g[some, :, rows].mT @ v[some]).sub_(mean[some, rows]).mul_(S)  # (b, n, N)
+            dk[some].baddbmm_(q[some, :, rows], dE)
+            dq[some, :, rows] = k[some] @ dE.mT
+        return dq, dk, dv, None, None
+
+
+def _chunks(q: Tensor, samples: int, queries: int) -> Iterator[tuple[slice, slice]]:
+    for first in range(0, q.shape[0], samples):
+        for i in range(0, q.shape[2], queries):
+            yield slice(first, first + samples), slice(i, i + queries)
 
 
 def _scores(q: Tensor, k: Tensor) -> Tensor:

@@ -292,15 +292,32 @@ def test_chunks_change_nothing(chunk_size):
 
 
 @pytest.mark.parametrize(
-    ("device", "batch", "positions", "chunk_size"),
-    [("cpu", 3, 2048, 170), ("meta", 3, 2048, 682), ("meta", 4097, 1024, 1)],
+    ("device", "batch", "positions", "share"),
+    [
+        ("cpu", 5, 1024, (1, 1024)),
+        ("cpu", 5, 1025, (1, 513)),
+        ("cpu", 3, 2048, (1, 512)),
+        ("cpu", 17, 512, (4, 512)),
+        ("meta", 2, 2048, (1, 2048)),
+        ("meta", 1, 2049, (1, 1025)),
+        ("meta", 1025, 64, (1024, 64)),
+    ],
 )
-def test_size_of_chunks(device, batch, positions, chunk_size):
-    """As many queries as make 2^20 weights on a CPU, 2^22 elsewhere, and at least one."""
+def test_share_of_a_chunk(device, batch, positions, share):
+    """As many samples as make 2^20 weights on a CPU, 2^22 elsewhere; if one has more, a fair part
+    of its queries."""
     q = torch.zeros(batch, 1, positions, device=device)
     with mock.patch.object(source._Mixture, "apply") as mixture:
         source._mix(q, q, q, None)
-    assert mixture.call_args.args[3] == chunk_size
+    assert mixture.call_args.args[3:] == share
+
+
+def test_weights_that_are_worth_keeping():
+    """Up to 2^22 of them."""
+    q = torch.zeros(4, 1, 1024)
+    with mock.patch.object(source._Mixture, "apply") as mixture:
+        source._mix(q, q, q, None)
+    assert not mixture.called
 
 
 def test_one_chunk_is_no_chunk():
@@ -308,6 +325,20 @@ def test_one_chunk_is_no_chunk():
     x = torch.randn(2, 8, 5, 7)
     for chunk_size, chunks in [(34, True), (35, False), (None, False)]:
         assert by_hand(PositionAttention(8, chunk_size=chunk_size)(x)) == chunks
+
+
+def test_chunks_of_samples(monkeypatch):
+    """Samples in turn, each with all queries or some, make no difference either."""
+    whole = randomise(PositionAttention(8, dtype=torch.float64))
+    x = torch.randn(5, 8, 3, 4, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn_like(x)
+    (expected,) = torch.autograd.grad((whole(x) * weight).sum(), x)
+    for share in [(1, 12), (2, 12), (5, 12), (1, 5), (2, 5)]:
+        monkeypatch.setattr(source, "_share", lambda *_, share=share: share)
+        y = whole(x)
+        assert by_hand(y) == (share != (5, 12))
+        torch.testing.assert_close(y, plain_position(whole, x))
+        torch.testing.assert_close(torch.autograd.grad((y * weight).sum(), x)[0], expected)
 
 
 def test_tracers_see_no_chunks():
