@@ -2,6 +2,8 @@
 
 import copy
 import json
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -184,3 +186,14 @@ def test_the_record_is_complete_and_nothing_fails():
     assert record["promises"] == json.loads(json.dumps([p.data() for p in promises]))
     assert [str(p) for p in promises if p.state == "fails"] == []
     assert {"peer", "mean", "peak", "copies"} == {p.kind for p in promises}
+
+
+def test_the_page_quotes_the_noise_of_the_record():
+    """GAM's lowest and highest ratio stand in the text, in both languages."""
+    promises = verdict.promises(records.read("speed")["rows"])
+    values = [v for p in promises if p.kind == "peer" and p.mechanism == "gam" for v in p.values]
+    page = (Path(__file__).parents[2] / "book" / "atlas" / "speed.md").read_text("utf-8")
+    quoted = re.findall(r"between ([\d.]+) and ([\d.]+)\.|在 ([\d.]+) 到 ([\d.]+) 之间。", page)
+    assert [tuple(filter(None, pair)) for pair in quoted] == [
+        (f"{min(values):.2f}", f"{max(values):.2f}")
+    ] * 2
