@@ -197,3 +197,19 @@ def test_the_page_quotes_the_noise_of_the_record():
     assert [tuple(filter(None, pair)) for pair in quoted] == [
         (f"{min(values):.2f}", f"{max(values):.2f}")
     ] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [("README.md", r"([\d.]+) to ([\d.]+) times"), ("README.zh.md", r"([\d.]+) 到 ([\d.]+) 倍")],
+)
+def test_the_readme_quotes_the_record(name, pattern):
+    """The means over the mechanisms, and that nobody is faster by more than the noise."""
+    promises = verdict.promises(records.read("speed")["rows"])
+    expected = []
+    for which in verdict.PASSES:
+        means = [v for p in promises if p.kind == "mean" and p.which == which for v in p.values]
+        expected.append((f"{min(means):.1f}", f"{max(means):.1f}"))
+    readme = (Path(__file__).parents[2] / name).read_text("utf-8")
+    assert re.findall(pattern, readme) == expected
+    assert {p.state for p in promises if p.kind in ("peer", "peak")} == {"holds"}

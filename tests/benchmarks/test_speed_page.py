@@ -42,3 +42,14 @@ def test_another_function_is_shown_and_not_ranked(record):
     rows = [dict(r, same=False) if "same" in r else r for r in record["rows"]]
     table = speed.table({**record, "rows": rows}, "en")
     assert speed.WORDS["en"]["another"] in table
+
+
+def test_the_source_names_every_commit_of_the_rows(record):
+    made, old = record["made"]["commit"], "0123abc"
+    rows = [*record["rows"], {"commit": old}]
+    for language in ("en", "zh"):
+        line = records.source_line({**record, "rows": rows}, language)
+        assert f"<code>{made}</code>" in line
+        assert f"<code>{old}</code>" in line
+        line = records.source_line({**record, "rows": [{}]}, language)
+        assert line.count("<code>") == 2  # the command and the commit

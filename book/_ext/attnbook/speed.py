@@ -170,11 +170,12 @@ def chart(record: Row, language: str) -> str:
         for which in PASSES:
             chosen = [r for r in group if r["pass"] == which and r.get("ratio")]
             quartiles = [q for r in chosen for q in r["ratio_quartiles"]]
-            marks.append(
-                Mark(median(r["ratio"] for r in chosen), min(quartiles), max(quartiles))
-                if chosen
-                else None
-            )
+            if chosen:
+                ratio = median(r["ratio"] for r in chosen)
+                text = f"{ratio:.2f}" if ratio < 10 else f"{ratio:.1f}"
+                marks.append(Mark(ratio, min(quartiles), max(quartiles), text))
+            else:
+                marks.append(None)
         drawn[f"{mechanism} · {module}"] = marks
     svg = bars(
         drawn,
