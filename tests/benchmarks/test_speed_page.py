@@ -26,7 +26,11 @@ def test_everything_is_drawn(record, language):
     assert promised.count("<tr>") == 1 + len(record["promises"])
     held = sum(p["state"] == "holds" for p in record["promises"])
     assert str(held) in promised.partition("</strong>")[0]
-    assert words["compiled"] in speed.compiled(record, language)
+    for which, draw in zip(speed.PASSES, (speed.compiled, speed.compiled_training), strict=True):
+        drawn = draw(record, language)
+        assert words["compiled"] in drawn
+        assert words["of"][which] in drawn
+    assert speed.compiled(record, language) != speed.compiled_training(record, language)
 
 
 def test_both_languages_have_the_same_words():

@@ -2,6 +2,7 @@
 
 :::{speed-chart}       how many times faster than each peer, at each mechanism's first input
 :::{speed-compiled}    eager and compiled, in copies of the input
+:::{speed-compiled-training}    the same for a training step
 :::{speed-promises}    what the library promises, and whether it held in every run
 :::{speed-table}       every comparison
 :::{speed-gpu}         the same on a CUDA device, or how to record it
@@ -27,6 +28,10 @@ from attnbook.tables import Cell, Column, sorted_table
 Row = dict[str, Any]
 COPY, COMPILED, OURS = "copy of x", "attnlib, compiled", "attnlib for "
 PASSES = ("forward", "forward+backward")
+COPIES = {
+    "forward": (1, 2, 5, 10, 100, 400),
+    "forward+backward": (1, 2, 5, 10, 100, 1000),
+}  #: ticks
 WORDS = {
     "en": {
         "forward": "forward",
@@ -41,9 +46,10 @@ WORDS = {
             "runs. {threads}, float32, eager against eager."
         ),
         "copies": "time in copies of x",
-        "copies_title": "Eager and compiled, in copies of the input",
+        "copies_title": "Eager and compiled, {which}, in copies of the input",
+        "of": {"forward": "forward pass", "forward+backward": "training step"},
         "copies_caption": (
-            "Time of the forward pass in multiples of the time that a copy of the input takes, "
+            "Time of the {which} in multiples of the time that a copy of the input takes, "
             "at (8, 256, 56, 56), eager and compiled. {threads}."
         ),
         "eager": "eager",
@@ -91,9 +97,11 @@ WORDS = {
             "{threads}，float32，双方都不编译。"
         ),
         "copies": "耗时，以复制一次 x 为单位",
-        "copies_title": "不编译与编译，以复制一次输入为单位",
+        "copies_title": "不编译与编译，{which}，以复制一次输入为单位",
+        "of": {"forward": "前向", "forward+backward": "训练一步"},
         "copies_caption": (
-            "前向耗时是复制一次输入的多少倍，输入为 (8, 256, 56, 56)，不编译与编译对照。{threads}。"
+            "{which}的耗时是复制一次输入的多少倍，输入为 (8, 256, 56, 56)，"
+            "不编译与编译对照。{threads}。"
         ),
         "eager": "不编译",
         "compiled": "torch.compile",
@@ -188,15 +196,15 @@ def chart(record: Row, language: str) -> str:
     return figure(svg, words["caption"].format(threads=threads[0].upper() + threads[1:]))
 
 
-def compiled(record: Row, language: str) -> str:
-    """Bars: the forward of the gates in copies of x, eager and compiled."""
+def compiled(record: Row, language: str, which: str = "forward") -> str:
+    """Bars: one pass of the gates in copies of x, eager and compiled."""
     words = WORDS[language]
     rows = [r for r in _first(_main(record)) if r["size"] == [8, 256, 56, 56]]
     drawn: dict[str, list[float | None]] = {}
     for (mechanism,), group in _group(rows, "mechanism").items():
-        forward = [r for r in group if r["pass"] == "forward" and r["copies"]]
-        eager = [r["copies"] for r in forward if r["module"].startswith(OURS)]
-        fused = [r["copies"] for r in forward if r["module"] == COMPILED]
+        chosen = [r for r in group if r["pass"] == which and r["copies"]]
+        eager = [r["copies"] for r in chosen if r["module"].startswith(OURS)]
+        fused = [r["copies"] for r in chosen if r["module"] == COMPILED]
         if eager:
             drawn[mechanism] = [median(eager), median(fused) if fused else None]
     threads = words["threads"](rows[0]["threads"])
@@ -204,10 +212,15 @@ def compiled(record: Row, language: str) -> str:
         drawn,
         [words["eager"], words["compiled"]],
         language=language,
-        title=words["copies_title"],
-        axis=Axis(words["copies"], log=True, ticks=(1, 2, 5, 10, 100, 400)),
+        title=words["copies_title"].format(which=words["of"][which]),
+        axis=Axis(words["copies"], log=True, ticks=COPIES[which]),
     )
-    return figure(svg, words["copies_caption"].format(threads=threads))
+    return figure(svg, words["copies_caption"].format(which=words["of"][which], threads=threads))
+
+
+def compiled_training(record: Row, language: str) -> str:
+    """The same for a training step."""
+    return compiled(record, language, "forward+backward")
 
 
 def promises(record: Row, language: str) -> str:
@@ -328,6 +341,7 @@ def _of_record(draw: Callable[[Row, str], str]) -> type[Directive]:
 def setup(app: Any) -> None:
     app.add_directive("speed-chart", _of_record(chart))
     app.add_directive("speed-compiled", _of_record(compiled))
+    app.add_directive("speed-compiled-training", _of_record(compiled_training))
     app.add_directive("speed-promises", _of_record(promises))
     app.add_directive("speed-table", _of_record(table))
     app.add_directive("speed-gpu", _directive(gpu))

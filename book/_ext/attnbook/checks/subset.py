@@ -18,8 +18,9 @@ PAGE_DIRECTIVES = DIRECTIVES | {"bibliography", "attention-map", "chapter-table"
                                "sight-checks", "pictures-setup",
                                "pictures-chart", "pictures-table", "pictures-judgements",
                                "pictures-followup", "pictures-cifar10", "published", "choose-table",
-                               "speed-chart", "speed-compiled", "speed-promises", "speed-table",
-                               "speed-gpu", "downloads"}  # fmt: skip
+                               "speed-chart", "speed-compiled", "speed-compiled-training",
+                               "speed-promises", "speed-table", "speed-gpu",
+                               "downloads"}  # fmt: skip
 TAGS = {
     "lang-en", "lang-zh", "nbval-ignore-output", "hide-cell", "hide-input", "hide-output",
     "raises-exception", "remove-input", "remove-output",
