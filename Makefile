@@ -25,7 +25,7 @@ help:
 	@echo "make time           time every module beside the copy; wants a quiet machine (five minutes)"
 	@echo "make bench          compare speed with other implementations, about an hour"
 	@echo "make sight          measure anew what each mechanism can see, and why, about 45 minutes"
-	@echo "make pictures       train every mechanism on the digits anew, about an hour"
+	@echo "make pictures       train every mechanism on the digits anew, about half an hour"
 	@echo "make pdf            print the book: one PDF for each edition in _build/pdf"
 	@echo "make offline        pack the site: one archive for each edition in _build/offline"
 	@echo "make downloads      both, put into the built site with links to them"

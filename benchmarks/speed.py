@@ -79,7 +79,7 @@ def compare(
     setting: Setting,
     *,
     seconds: float,
-    rounds: int = 9,
+    rounds: int,
     compiled: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Rows of one mechanism at one input: the copy, attnlib compiled, and a pair for each peer."""

@@ -40,15 +40,17 @@ __all__ = ["ChannelAttention", "DualAttention", "DualWeights", "PositionAttentio
 class PositionAttention(nn.Module):
     """DANet's position attention (PAM): each position becomes a mixture of all positions.
 
-    The N × N weights are never held at once: queries are taken in chunks, and the backward pass
-    computes the weights of a chunk anew, which costs less than reading them back would.
+    The N × N weights are not held at once where they are many: queries are taken in chunks, and the
+    backward pass computes the weights of a chunk anew, which costs less than reading them back
+    would.
 
     Args:
         channels: C, the number of channels of the input.
         reduction: r, how many times queries and keys are narrower than the input: ⌊C/r⌋ channels.
             The paper is silent; the authors' code has 8.
-        chunk_size: how many queries of every sample are handled at once; ``None`` chooses, and
-            may take the samples in turn too. The result does not depend on it, memory and speed do.
+        chunk_size: how many queries of every sample are handled at once. ``None`` chooses, keeps
+            up to 2²² weights for the backward pass, and beyond takes the samples in turn too. The
+            result does not depend on it, memory and speed do.
         device: device of the parameters.
         dtype: dtype of the parameters.
 

@@ -242,7 +242,8 @@ class SequentialPolarizedSelfAttention(_PolarizedSelfAttention):
             up (the authors' sequential code); ``"linear"``: W_z alone (their parallel code).
         reduction: how many times the bottleneck is narrower than C/2; unused by the others.
         bias: whether W_q, W_v, W_z, W'_q and W'_v have biases (the bottleneck always has). The
-            authors' code has none, the widely copied code has all.
+            authors' code has none, the widely copied code has all. W_q's changes nothing: it
+            shifts all logits of a softmax alike.
         device: device of the parameters.
         dtype: dtype of the parameters.
 

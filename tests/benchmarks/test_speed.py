@@ -15,6 +15,7 @@ from benchmarks.peers import CASES, SEQUENCE, equal
 pytest.importorskip("fightingcv_attention")
 pytest.importorskip("pytorchcv")
 
+ROOT = Path(__file__).parents[2]
 PAIRS = [(case, peer) for case in CASES for peer in case.peers]
 
 
@@ -40,7 +41,7 @@ def test_both_sides_compute_the_same(case, peer):
 
 def test_a_comparison_in_small():
     case = next(c for c in CASES if c.mechanism == "cbam")
-    rows = list(speed.compare(case, (2, 64, 8, 8), speed.Setting(threads=1), seconds=3.0))
+    rows = list(speed.compare(case, (2, 64, 8, 8), speed.Setting(threads=1), seconds=3.0, rounds=9))
     assert rows[0]["module"] == "copy of x"
     assert rows[0]["copies"] == 1
     peers = [r for r in rows if "same" in r]
@@ -192,11 +193,22 @@ def test_the_page_quotes_the_noise_of_the_record():
     """GAM's lowest and highest ratio stand in the text, in both languages."""
     promises = verdict.promises(records.read("speed")["rows"])
     values = [v for p in promises if p.kind == "peer" and p.mechanism == "gam" for v in p.values]
-    page = (Path(__file__).parents[2] / "book" / "atlas" / "speed.md").read_text("utf-8")
+    page = (ROOT / "book" / "atlas" / "speed.md").read_text("utf-8")
     quoted = re.findall(r"between ([\d.]+) and ([\d.]+)\.|在 ([\d.]+) 到 ([\d.]+) 之间。", page)
     assert [tuple(filter(None, pair)) for pair in quoted] == [
         (f"{min(values):.2f}", f"{max(values):.2f}")
     ] * 2
+
+
+def test_the_page_names_what_is_slower_at_other_sizes():
+    """Shuffle attention at 14×14, by about a tenth, and nothing else."""
+    slower = [
+        (r["mechanism"], r["size"][2], r["ratio"])
+        for r in records.read("speed")["rows"]
+        if r["sizes"] == "growing" and r.get("same") and (r.get("ratio") or 1) < verdict.PEER
+    ]
+    assert {(mechanism, side) for mechanism, side, _ in slower} == {("shuffle", 14)}
+    assert 0.85 <= min(ratio for _, _, ratio in slower) < 0.95
 
 
 @pytest.mark.parametrize(
@@ -210,6 +222,6 @@ def test_the_readme_quotes_the_record(name, pattern):
     for which in verdict.PASSES:
         means = [v for p in promises if p.kind == "mean" and p.which == which for v in p.values]
         expected.append((f"{min(means):.1f}", f"{max(means):.1f}"))
-    readme = (Path(__file__).parents[2] / name).read_text("utf-8")
+    readme = (ROOT / name).read_text("utf-8")
     assert re.findall(pattern, readme) == expected
     assert {p.state for p in promises if p.kind in ("peer", "peak")} == {"holds"}
