@@ -39,6 +39,6 @@ def source_line(record: dict[str, Any], language: str) -> str:
             f"Data: {command}, run on {made['date']}, {device}, {threads}, "
             f"torch {escape(made['torch'])}, {escape(made['allocator'])}, "
             f"repository at <code>{escape(made['commit'])}</code>"
-            f"{f', for what was measured earlier at {others}' if others else ''}."
+            f"{f' ({others} for what was measured earlier)' if others else ''}."
         )
     return f'<p class="record-source">{text}</p>'

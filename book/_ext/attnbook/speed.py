@@ -28,10 +28,10 @@ from attnbook.tables import Cell, Column, sorted_table
 Row = dict[str, Any]
 COPY, COMPILED, OURS = "copy of x", "attnlib, compiled", "attnlib for "
 PASSES = ("forward", "forward+backward")
-COPIES = {
+TICKS = {  #: of the axes in copies of x
     "forward": (1, 2, 5, 10, 100, 400),
     "forward+backward": (1, 2, 5, 10, 100, 1000),
-}  #: ticks
+}
 WORDS = {
     "en": {
         "forward": "forward",
@@ -47,9 +47,8 @@ WORDS = {
         ),
         "copies": "time in copies of x",
         "copies_title": "Eager and compiled, {which}, in copies of the input",
-        "of": {"forward": "forward pass", "forward+backward": "training step"},
         "copies_caption": (
-            "Time of the {which} in multiples of the time that a copy of the input takes, "
+            "Time of a {which} in multiples of the time that a copy of the input takes, "
             "at (8, 256, 56, 56), eager and compiled. {threads}."
         ),
         "eager": "eager",
@@ -98,7 +97,6 @@ WORDS = {
         ),
         "copies": "耗时，以复制一次 x 为单位",
         "copies_title": "不编译与编译，{which}，以复制一次输入为单位",
-        "of": {"forward": "前向", "forward+backward": "训练一步"},
         "copies_caption": (
             "{which}的耗时是复制一次输入的多少倍，输入为 (8, 256, 56, 56)，"
             "不编译与编译对照。{threads}。"
@@ -212,10 +210,10 @@ def compiled(record: Row, language: str, which: str = "forward") -> str:
         drawn,
         [words["eager"], words["compiled"]],
         language=language,
-        title=words["copies_title"].format(which=words["of"][which]),
-        axis=Axis(words["copies"], log=True, ticks=COPIES[which]),
+        title=words["copies_title"].format(which=words[which]),
+        axis=Axis(words["copies"], log=True, ticks=TICKS[which]),
     )
-    return figure(svg, words["copies_caption"].format(which=words["of"][which], threads=threads))
+    return figure(svg, words["copies_caption"].format(which=words[which], threads=threads))
 
 
 def compiled_training(record: Row, language: str) -> str:
